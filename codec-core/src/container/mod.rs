@@ -1,0 +1,7 @@
+//! The GMCF container: digests, residues, and its two encodings.
+
+pub mod digest;
+pub mod residue;
+pub mod v1;
+#[cfg(feature = "zstd")]
+pub mod zstd;

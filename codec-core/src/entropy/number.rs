@@ -1,0 +1,71 @@
+//! Adaptive Exp-Golomb code: small numbers cost little, and the code learns which sizes occur.
+
+use super::range::Coder;
+use crate::mix::FineCounter;
+
+const LIMIT: u32 = 60;
+const EVEN: u32 = 1 << 15;
+
+/// Most decisions that one number can take.
+pub const MAX_DECISIONS: usize = 32 + 31;
+
+/// Adaptive state for one kind of number, 0 to 2^32 - 2.
+#[derive(Clone, Debug)]
+pub struct NumberModel {
+    size: [FineCounter; 32],
+    top: [FineCounter; 32],
+}
+
+impl Default for NumberModel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl NumberModel {
+    /// A model that has seen nothing.
+    pub const fn new() -> Self {
+        let even = FineCounter::new(32768, 0);
+        Self { size: [even; 32], top: [even; 32] }
+    }
+
+    /// Codes `value` (ignored by a decoder); returns it.
+    pub fn code<C: Coder>(&mut self, coder: &mut C, value: u32) -> u32 {
+        let plus_one = value.wrapping_add(1).max(1);
+        let actual = 31 - plus_one.leading_zeros();
+        let mut bits = 0;
+        while bits < 31 {
+            let counter = &mut self.size[bits as usize];
+            let more = coder.code(u32::from(actual > bits), counter.p().clamp(64, 65472));
+            counter.learn(more, LIMIT);
+            if more == 0 {
+                break;
+            }
+            bits += 1;
+        }
+        let mut result = 1u32;
+        for i in (0..bits).rev() {
+            let bit = plus_one >> i & 1;
+            let bit = if i + 1 == bits {
+                let counter = &mut self.top[bits as usize];
+                let bit = coder.code(bit, counter.p().clamp(64, 65472));
+                counter.learn(bit, LIMIT);
+                bit
+            } else {
+                coder.code(bit, EVEN)
+            };
+            result = result << 1 | bit;
+        }
+        result - 1
+    }
+}
+
+/// Maps a wrapping difference to an unsigned number, small magnitudes first.
+pub const fn zigzag(value: i32) -> u32 {
+    ((value << 1) ^ (value >> 31)) as u32
+}
+
+/// Inverse of [`zigzag`].
+pub const fn unzigzag(value: u32) -> i32 {
+    (value >> 1) as i32 ^ -((value & 1) as i32)
+}

@@ -1,0 +1,18 @@
+//! The GMCF container and its decoder: `no_std`, no allocator, integers only.
+//!
+//! A device holds the file it runs today (the *old image*). A GMCF file carries what is
+//! missing to rebuild the next one bit for bit; [`decoder::Decoder`] rebuilds it in memory
+//! that is fixed at compile time. `FORMAT.md` beside this crate is normative.
+#![cfg_attr(not(test), no_std)]
+
+pub mod container;
+pub mod delta;
+pub mod entropy;
+pub mod error;
+pub mod limits;
+pub mod mix;
+pub mod predict;
+pub mod reloc;
+pub mod storage;
+
+pub use error::Error;

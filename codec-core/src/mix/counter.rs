@@ -1,0 +1,85 @@
+//! Adaptive probabilities.
+
+use super::logistic::stretch;
+
+/// A context slot in 16 bit: a 12-bit probability above a 4-bit count of observations.
+///
+/// The first observations move it fast, later ones slowly; the count also says how far to trust it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u16);
+
+/// How far a slot moves, Q16, after `count` observations: `1 / (count + 1.6)`, floored by the limit.
+const SLOT_RATE: [u16; 16] = [
+    40960, 25206, 18204, 14247, 11702, 9929, 8623, 7620, 6826, 6182, 5649, 5201, 4819, 4489, 4201, 3948,
+];
+
+impl Slot {
+    /// Nothing seen yet.
+    pub const NEW: Self = Self(2048 << 4);
+
+    /// Observations so far, at most 15.
+    #[inline]
+    pub fn count(self) -> u32 {
+        u32::from(self.0 & 15)
+    }
+
+    /// Probability, 16 bit.
+    #[inline]
+    pub fn p(self) -> u32 {
+        u32::from(self.0 >> 4) << 4 | 8
+    }
+
+    /// Learns `bit`; the count stops at `limit` (at most 15).
+    #[inline]
+    pub fn learn(&mut self, bit: u32, limit: u32) {
+        let count = self.count();
+        let p = i32::from(self.0 >> 4);
+        let goal = if bit != 0 { 4095 } else { 0 };
+        let rate = i32::from(SLOT_RATE[count as usize]);
+        let p = p + (((goal - p) * rate + (1 << 15)) >> 16);
+        let count = if count < limit { count + 1 } else { limit };
+        self.0 = (p as u16) << 4 | count as u16;
+    }
+}
+
+/// A counter for very skewed decisions: a 22-bit probability above a 10-bit count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FineCounter(u32);
+
+impl FineCounter {
+    /// A counter that starts at `p` (16 bit) as if it had seen `count` decisions.
+    pub const fn new(p: u16, count: u16) -> Self {
+        Self((p as u32) << 16 | (count & 1023) as u32)
+    }
+
+    /// Probability, 16 bit, at least 1.
+    #[inline]
+    pub fn p(self) -> u32 {
+        (self.0 >> 16).max(1)
+    }
+
+    /// Observations so far.
+    #[inline]
+    pub fn count(self) -> u32 {
+        self.0 & 1023
+    }
+
+    /// Logit of the probability, Q8.
+    #[inline]
+    pub fn logit(self) -> i32 {
+        stretch(self.p())
+    }
+
+    /// Learns `bit`; the count stops at `limit` (at most 1023), so the last rate is `1 / (limit + 1.5)`.
+    #[inline]
+    pub fn learn(&mut self, bit: u32, limit: u32) {
+        let count = self.count();
+        let p = (self.0 >> 10) as i32;
+        let goal = if bit != 0 { (1 << 22) - 1 } else { 0 };
+        // 1 / (count + 1.5), in Q16.
+        let rate = (1 << 17) / (2 * count as i32 + 3);
+        let p = p + ((i64::from(goal - p) * i64::from(rate)) >> 16) as i32;
+        let count = if count < limit { count + 1 } else { count };
+        self.0 = (p as u32) << 10 | count;
+    }
+}

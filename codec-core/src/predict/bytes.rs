@@ -1,0 +1,127 @@
+//! The mixing network over contexts: codes the bytes that nobody predicted.
+
+use super::rewrite::hash;
+use crate::entropy::Coder;
+use crate::mix::{FineCounter, Mixer, Slot, stretch};
+
+/// Contexts of each byte.
+pub(crate) const CONTEXTS: usize = 16;
+/// Experts that name a whole byte.
+pub(crate) const EXPERTS: usize = 4;
+const INPUTS: usize = CONTEXTS + EXPERTS + 1;
+const GATES_A: usize = 64;
+const GATES_B: usize = 64;
+const SLOT_LIMIT: u32 = 15;
+const RATE: i32 = 3;
+
+/// Bytes that experts name for the next byte, and how sure they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Expert {
+    /// The byte, when the expert has one.
+    pub(crate) byte: Option<u8>,
+    /// Its confidence class, 0..64.
+    pub(crate) class: u8,
+}
+
+/// Everything that the network is told of the next byte.
+#[derive(Clone, Debug)]
+pub(crate) struct Situation {
+    /// Context hashes of the byte.
+    pub(crate) contexts: [u32; CONTEXTS],
+    /// Experts.
+    pub(crate) experts: [Expert; EXPERTS],
+    /// Gate of the first mixer, 0..64.
+    pub(crate) gate: usize,
+    /// High bits of the second gate, 0..8.
+    pub(crate) lane: usize,
+}
+
+/// Scale of a slot's logit by its count, Q8.
+const TRUST: [i32; 16] = [0, 110, 160, 190, 210, 225, 235, 245, 250, 256, 262, 268, 274, 280, 290, 300];
+
+/// Adaptive state of the network.
+#[derive(Clone, Debug)]
+pub(crate) struct ByteModel<const SLOTS: usize> {
+    slots: [Slot; SLOTS],
+    experts: [[FineCounter; 64 * 8]; EXPERTS],
+    mixer_a: Mixer<INPUTS, GATES_A>,
+    mixer_b: Mixer<INPUTS, GATES_B>,
+    last: Mixer<2, 8>,
+}
+
+impl<const SLOTS: usize> ByteModel<SLOTS> {
+    const PER_CONTEXT: usize = {
+        assert!(SLOTS.is_power_of_two() && SLOTS >= 16 * CONTEXTS);
+        SLOTS / CONTEXTS
+    };
+
+    pub(crate) fn new() -> Self {
+        Self {
+            slots: [Slot::NEW; SLOTS],
+            experts: [[FineCounter::new(60000, 1); 512]; EXPERTS],
+            mixer_a: Mixer::new(16000),
+            mixer_b: Mixer::new(16000),
+            last: Mixer::new(32768),
+        }
+    }
+
+    /// Codes one byte.
+    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, situation: &Situation, byte: u8) -> u8 {
+        let shift = 32 - Self::PER_CONTEXT.trailing_zeros();
+        let mut node = 1u32;
+        for k in (0..8).rev() {
+            let bit = u32::from(byte) >> k & 1;
+            let mut inputs = [0i32; INPUTS];
+            let mut places = [0usize; CONTEXTS];
+            let salt = node.wrapping_mul(0x9e37_79b1);
+            for (i, (&context, place)) in situation.contexts.iter().zip(&mut places).enumerate() {
+                let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
+                *place = i * Self::PER_CONTEXT + ((h ^ h << 13) >> shift) as usize;
+                let slot = self.slots[*place];
+                inputs[i] = stretch(slot.p()) * TRUST[slot.count() as usize] >> 8;
+            }
+            let mut agree = 0;
+            let mut used = [None; EXPERTS];
+            for (e, expert) in situation.experts.iter().enumerate() {
+                let Some(named) = expert.byte else { continue };
+                let named = u32::from(named) | 256;
+                if named >> (k + 1) != node {
+                    continue;
+                }
+                let named = named >> k & 1;
+                let at = usize::from(expert.class) << 3 | k;
+                let logit = self.experts[e][at].logit();
+                inputs[CONTEXTS + e] = if named != 0 { logit } else { -logit };
+                used[e] = Some((at, named));
+                agree |= 1 << e;
+            }
+            inputs[INPUTS - 1] = 256;
+            let gate_b = situation.lane << 3 | (agree & 3) << 1 | usize::from(agree > 3);
+            let a = self.mixer_a.mix(&inputs, situation.gate);
+            let b = self.mixer_b.mix(&inputs, gate_b);
+            let outputs = [a, b];
+            self.last.mix(&outputs, k);
+            let p = self.last.p().clamp(32, 65504);
+            let bit = coder.code(bit, p);
+            self.mixer_a.learn(&inputs, bit, RATE);
+            self.mixer_b.learn(&inputs, bit, RATE);
+            self.last.learn(&outputs, bit, 1);
+            for place in places {
+                self.slots[place].learn(bit, SLOT_LIMIT);
+            }
+            for (e, used) in used.into_iter().enumerate() {
+                if let Some((at, named)) = used {
+                    self.experts[e][at].learn(u32::from(bit == named), 250);
+                }
+            }
+            node = node << 1 | bit;
+        }
+        node as u8
+    }
+}
+
+/// A context hash: `number` tells the contexts apart.
+#[inline]
+pub(crate) fn context(number: u32, a: u32, b: u32) -> u32 {
+    hash(a.wrapping_add(number << 27), b.wrapping_add(number))
+}

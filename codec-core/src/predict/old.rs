@@ -1,0 +1,103 @@
+//! The old image as the predictor reads it: a window that moves, and which words are literals.
+
+use crate::Error;
+use crate::reloc::{Isa, IsaKind, Kind, WINDOW_AFTER, WINDOW_BEFORE, Window};
+use crate::storage::ReadAt;
+
+/// Bytes kept of the old image.
+const CACHE: usize = 128;
+/// How far back literal loads are looked for when a segment starts, bytes.
+const RESCAN: u32 = 1024;
+/// Words ahead of the current place that can be marked.
+const MARKS: u32 = 256;
+
+/// The old image behind a small cache.
+#[derive(Debug)]
+pub(crate) struct OldImage<O> {
+    source: O,
+    len: u32,
+    cache: [u8; CACHE],
+    start: u32,
+    end: u32,
+    /// One bit a word, a ring: is the word at this offset loaded by a literal load?
+    marks: [u32; (MARKS / 32) as usize],
+    /// Place up to which literal loads have been followed; `u32::MAX` when nowhere.
+    followed: u32,
+}
+
+impl<O: ReadAt> OldImage<O> {
+    pub(crate) fn new(source: O, len: u32) -> Self {
+        Self { source, len, cache: [0; CACHE], start: 0, end: 0, marks: [0; 8], followed: u32::MAX }
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// The window around `at`, which lies inside the image.
+    pub(crate) fn window(&mut self, at: u32) -> Result<Window<'_>, Error> {
+        let low = at.saturating_sub(WINDOW_BEFORE as u32);
+        let high = (at + WINDOW_AFTER as u32).min(self.len);
+        if low < self.start || high > self.end {
+            let end = (low + CACHE as u32).min(self.len);
+            self.source.read_at(low, &mut self.cache[..(end - low) as usize])?;
+            (self.start, self.end) = (low, end);
+        }
+        Ok(Window::new(&self.cache[..(self.end - self.start) as usize], (at - self.start) as usize))
+    }
+
+    fn mark(&mut self, offset: u32) {
+        let word = offset / 4 % MARKS;
+        self.marks[(word / 32) as usize] |= 1 << (word % 32);
+    }
+
+    /// Whether the word at `offset` is the target of a literal load that has been passed.
+    pub(crate) fn is_literal(&self, offset: u32) -> bool {
+        let word = offset / 4 % MARKS;
+        offset & 3 == 0 && self.marks[(word / 32) as usize] >> (word % 32) & 1 != 0
+    }
+
+    /// Notes a literal load at `at` of the word at `target` (an offset).
+    pub(crate) fn note_literal(&mut self, at: u32, target: u32) {
+        if target > at && target - at < 4 * (MARKS - 1) && target & 3 == 0 {
+            self.mark(target);
+        }
+    }
+
+    /// To be called when `at..at + len` has been passed.
+    pub(crate) fn pass(&mut self, at: u32, len: u32) {
+        // Forget the words passed, so that the ring can be used again.
+        let mut word = at / 4;
+        while word < (at + len) / 4 {
+            let slot = word % MARKS;
+            self.marks[(slot / 32) as usize] &= !(1 << (slot % 32));
+            word += 1;
+        }
+        self.followed = at + len;
+    }
+
+    /// To be called before a segment that starts at `at`: finds the literal loads that stand shortly before it.
+    pub(crate) fn enter(&mut self, at: u32, isa: IsaKind) -> Result<(), Error> {
+        if self.followed == at || isa == IsaKind::Plain {
+            return Ok(());
+        }
+        self.marks = [0; 8];
+        let mut here = at.saturating_sub(RESCAN) & !3;
+        while here < at {
+            if self.is_literal(here) {
+                self.pass(here, 4);
+                here += 4;
+                continue;
+            }
+            // Offsets serve as addresses: literal loads are relative to the PC.
+            let site = isa.site(&self.window(here)?, here);
+            if site.kind == Kind::Literal {
+                self.note_literal(here, site.target);
+            }
+            self.pass(here, u32::from(site.len));
+            here += u32::from(site.len);
+        }
+        self.followed = at;
+        Ok(())
+    }
+}

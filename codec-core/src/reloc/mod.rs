@@ -1,0 +1,162 @@
+//! Relocation: what the old image's code says about addresses, rewritten for the new place.
+//!
+//! An [`Isa`] looks at one place of the *old* image and says which *unit* stands there: how many
+//! bytes belong together, and whether they hold an address. The predictor maps the address
+//! old -> new through the alignment map, and the same [`Isa`] writes the unit again, as it should
+//! read at its new place. The result is only a prediction: a wrong guess costs bits, never bytes
+//! of the rebuilt file. So an implementation may guess freely, but it must be a pure function of
+//! its arguments, and it must never panic, whatever the bytes are.
+//!
+//! All addresses are 32 bit and wrap; 64-bit instruction sets use the low half.
+
+pub mod address;
+mod plain;
+pub mod thumb;
+
+/// Bytes visible before the place looked at.
+pub const WINDOW_BEFORE: usize = 16;
+/// Bytes visible from the place looked at on.
+pub const WINDOW_AFTER: usize = 16;
+
+/// The old image around one place. Offsets are relative to that place; bytes outside the image read as absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Window<'a> {
+    bytes: &'a [u8],
+    centre: usize,
+}
+
+impl<'a> Window<'a> {
+    /// A view of `bytes` whose place looked at is `bytes[centre]`.
+    pub fn new(bytes: &'a [u8], centre: usize) -> Self {
+        Self { bytes, centre }
+    }
+
+    /// The byte at `offset` from the place looked at.
+    pub fn u8(&self, offset: isize) -> Option<u8> {
+        self.bytes.get(self.centre.checked_add_signed(offset)?).copied()
+    }
+
+    /// The little-endian halfword at `offset`.
+    pub fn u16(&self, offset: isize) -> Option<u16> {
+        let at = self.centre.checked_add_signed(offset)?;
+        let b = self.bytes.get(at..at.checked_add(2)?)?;
+        Some(u16::from_le_bytes([b[0], b[1]]))
+    }
+
+    /// The little-endian word at `offset`.
+    pub fn u32(&self, offset: isize) -> Option<u32> {
+        let at = self.centre.checked_add_signed(offset)?;
+        let b = self.bytes.get(at..at.checked_add(4)?)?;
+        Some(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    }
+}
+
+/// What a unit holds. The discriminants select adaptive statistics, so each kind of field learns for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// No address.
+    Plain = 0,
+    /// A call to a function (`BL`, `JAL ra`, `CALLn`, ...).
+    Call = 1,
+    /// A far jump (`B.W`, `J`, ...).
+    Jump = 2,
+    /// A short or conditional branch.
+    Branch = 3,
+    /// A load from a literal at a PC-relative address.
+    Literal = 4,
+    /// An address formed relative to the PC, or one half of it (`ADR`, `ADRP`, `AUIPC`, low part of such a pair).
+    PcAddress = 5,
+    /// One half of an absolute address formed by instructions (`MOVW`/`MOVT`, `LUI`/`ADDI`, `LDI` pair).
+    AbsAddress = 6,
+    /// A data word that may be an absolute address. Only the predictor itself makes this kind.
+    Pointer = 7,
+}
+
+/// One unit of the old image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Site {
+    /// Bytes that belong together: 1 to 4, and a multiple of the instruction set's alignment except at the image's end.
+    pub len: u8,
+    /// What the unit holds.
+    pub kind: Kind,
+    /// The address that the unit refers to, in the old image's address space. 0 when `kind` is [`Kind::Plain`].
+    pub target: u32,
+}
+
+impl Site {
+    /// A unit without an address.
+    pub const fn plain(len: u8) -> Self {
+        Self { len, kind: Kind::Plain, target: 0 }
+    }
+}
+
+/// One instruction set.
+pub trait Isa {
+    /// Alignment in bytes of its instructions: 1, 2 or 4. Sites are only looked for at multiples of it.
+    fn align(&self) -> u32;
+
+    /// What stands at the window's place, whose address is `pc`. The window holds at least one byte there.
+    fn site(&self, window: &Window<'_>, pc: u32) -> Site;
+
+    /// The unit of `site` (little-endian, low `site.len` bytes) as it should read at `new_pc` when it refers to
+    /// `new_target`. All bits that are not part of the address are kept. `None` when the address cannot be
+    /// expressed there.
+    fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32>;
+}
+
+/// The instruction sets that a container may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum IsaKind {
+    /// No code: units of four bytes, no addresses but those of the regions.
+    Plain = 0,
+    /// [`thumb::Thumb`].
+    Thumb = 1,
+}
+
+impl IsaKind {
+    /// Every instruction set, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::Plain, Self::Thumb];
+
+    /// Number in the container.
+    pub const fn id(self) -> u8 {
+        self as u8
+    }
+
+    /// The instruction set of a number.
+    pub fn from_id(id: u32) -> Option<Self> {
+        Self::ALL.get(id as usize).copied()
+    }
+
+    /// Name as printed by `gmcf inspect`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Thumb => "thumb",
+        }
+    }
+}
+
+impl Isa for IsaKind {
+    fn align(&self) -> u32 {
+        match self {
+            Self::Plain => plain::Plain.align(),
+            Self::Thumb => thumb::Thumb.align(),
+        }
+    }
+
+    fn site(&self, window: &Window<'_>, pc: u32) -> Site {
+        match self {
+            Self::Plain => plain::Plain.site(window, pc),
+            Self::Thumb => thumb::Thumb.site(window, pc),
+        }
+    }
+
+    fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
+        match self {
+            Self::Plain => plain::Plain.relocate(window, site, new_pc, new_target),
+            Self::Thumb => thumb::Thumb.relocate(window, site, new_pc, new_target),
+        }
+    }
+}

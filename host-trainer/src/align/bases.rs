@@ -1,0 +1,119 @@
+//! Link addresses, found by voting.
+//!
+//! A pointer word `a` of the old image that reads `b` in the new one has moved by `b - a`. If some
+//! segment of the map moved by just as much, the pointer's target may lie in it: every base address
+//! that would put the target there gets a vote, an interval of them per segment. The base with most
+//! votes wins. No alignment of the base is assumed.
+
+use codec_core::delta::map::Segment;
+
+/// A pair of words at corresponding places that differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Changed {
+    /// Offset in the old image.
+    pub offset: u32,
+    /// Old word.
+    pub old: u32,
+    /// New word.
+    pub new: u32,
+}
+
+/// The words that differ between corresponding, word-aligned places.
+pub fn changed_words(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Changed> {
+    let word = |file: &[u8], at: u32| {
+        let at = at as usize;
+        file.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+    };
+    let mut changed = Vec::new();
+    for s in segments {
+        let mut at = s.old.next_multiple_of(4);
+        while at + 4 <= s.old_end() {
+            if let (Some(a), Some(b)) = (word(old, at), word(new, at - s.old + s.new))
+                && a != b
+            {
+                changed.push(Changed { offset: at, old: a, new: b });
+            }
+            at += 4;
+        }
+    }
+    changed
+}
+
+/// A link address found, and how well it is supported.
+#[derive(Clone, Copy, Debug)]
+pub struct Base {
+    /// Address of offset 0 of the old image.
+    pub old: u32,
+    /// Address of offset 0 of the new file, wrapping.
+    pub new: u32,
+    /// Changed words that it explains.
+    pub votes: usize,
+}
+
+/// Bases this near the winner, and almost as well supported, may be chosen in its place when they are rounder.
+const NEIGHBOURHOOD: u32 = 4096;
+
+/// The base with the most votes, when pointers into the part moved by `slide` less than the part itself.
+pub fn vote(changed: &[Changed], segments: &[Segment], slide: u32) -> Option<Base> {
+    // +1 where an interval of bases starts, -1 where it ends.
+    let mut edges: Vec<(u32, i32)> = Vec::new();
+    let mut votes = 0;
+    for c in changed {
+        let moved = c.new.wrapping_sub(c.old).wrapping_add(slide);
+        for s in segments.iter().filter(|s| s.new.wrapping_sub(s.old) == moved) {
+            let target = c.old & !1;
+            let low = target.wrapping_sub(s.old_end() - 1);
+            let high = target.wrapping_sub(s.old);
+            edges.push((low, 1));
+            if let Some(end) = high.checked_add(1) {
+                edges.push((end, -1));
+            }
+            // An interval that wraps holds base 0 from the start.
+            votes += i32::from(low > high);
+        }
+    }
+    edges.sort_unstable();
+    let mut levels = vec![(0u32, votes)];
+    for (base, change) in edges {
+        votes += change;
+        match levels.last_mut() {
+            Some(last) if last.0 == base => last.1 = votes,
+            _ => levels.push((base, votes)),
+        }
+    }
+    let &(winner, best) = levels.iter().max_by_key(|level| level.1)?;
+    if best <= 0 {
+        return None;
+    }
+    let mut candidates: Vec<u32> = Vec::new();
+    for (i, &(low, votes)) in levels.iter().enumerate() {
+        let high = levels.get(i + 1).map_or(u32::MAX, |next| next.0 - 1);
+        let near = low.wrapping_sub(winner).wrapping_add(NEIGHBOURHOOD) <= 2 * NEIGHBOURHOOD
+            || high.wrapping_sub(winner).wrapping_add(NEIGHBOURHOOD) <= 2 * NEIGHBOURHOOD;
+        if near && i64::from(votes) * 100 >= i64::from(best) * 97 {
+            candidates.push(roundest(low, high));
+        }
+    }
+    let old = candidates.into_iter().max_by_key(|c| c.trailing_zeros())?;
+    Some(Base { old, new: old.wrapping_sub(slide), votes: best as usize })
+}
+
+/// Whether `base` explains how the word changed.
+pub fn explains(base: &Base, c: &Changed, segments: &[Segment]) -> bool {
+    let offset = (c.old & !1).wrapping_sub(base.old);
+    let slide = base.old.wrapping_sub(base.new);
+    let moved = c.new.wrapping_sub(c.old).wrapping_add(slide);
+    segments.iter().any(|s| s.new.wrapping_sub(s.old) == moved && offset.wrapping_sub(s.old) < s.len)
+}
+
+/// The number in `low..=high` with the most trailing zero bits.
+fn roundest(low: u32, high: u32) -> u32 {
+    for zeros in (0..32).rev() {
+        let step = 1u64 << zeros;
+        let candidate = u64::from(low).next_multiple_of(step);
+        if candidate <= u64::from(high) {
+            return candidate as u32;
+        }
+    }
+    low
+}

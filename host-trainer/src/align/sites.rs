@@ -1,0 +1,84 @@
+//! A file with its addresses taken out, so that moved code looks the same.
+
+use codec_core::reloc::{Isa, IsaKind, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window};
+
+/// Words ahead of a literal load that are remembered as literals.
+const LITERAL_REACH: u32 = 1020;
+
+/// One file as the aligner sees it.
+pub struct Sites {
+    /// The bytes, with address fields replaced by a fixed value.
+    pub masked: Vec<u8>,
+    /// At the first byte of an address unit: the address it refers to. Absent elsewhere.
+    pub targets: Vec<Option<u32>>,
+    /// Offsets of words that a literal load reads.
+    pub literals: Vec<u32>,
+}
+
+/// Offset in a file to address, and which words are pointers.
+pub trait Addresses {
+    /// Address of `offset`.
+    fn address(&self, offset: u32) -> u32;
+    /// Whether a word of this value counts as a pointer.
+    fn is_pointer(&self, word: u32) -> bool;
+}
+
+/// The window around `at` in a whole file.
+pub fn window(file: &[u8], at: usize) -> Window<'_> {
+    let low = at.saturating_sub(WINDOW_BEFORE);
+    let high = (at + WINDOW_AFTER).min(file.len());
+    Window::new(&file[low..high], at - low)
+}
+
+impl Sites {
+    /// Sweeps `file` from its start.
+    pub fn sweep(file: &[u8], isa: IsaKind, addresses: &impl Addresses) -> Self {
+        let mut sites =
+            Self { masked: file.to_vec(), targets: vec![None; file.len()], literals: Vec::new() };
+        let mut is_literal = vec![false; file.len() / 4 + 1];
+        let mut at = 0;
+        while at < file.len() {
+            let view = window(file, at);
+            let pc = addresses.address(at as u32);
+            let word = if at % 4 == 0 { view.u32(0) } else { None };
+            let site = match word {
+                Some(word) if is_literal[at / 4] || addresses.is_pointer(word) => {
+                    if is_literal[at / 4] {
+                        sites.literals.push(at as u32);
+                    }
+                    Site { len: 4, kind: Kind::Pointer, target: word }
+                }
+                _ => isa.site(&view, pc),
+            };
+            let len = usize::from(site.len);
+            match site.kind {
+                Kind::Plain => {}
+                Kind::Pointer => {
+                    if addresses.is_pointer(site.target) {
+                        sites.masked[at..at + 4].copy_from_slice(&[0xa5, 0x5a, 0xa5, 0x5a]);
+                        sites.targets[at] = Some(site.target & !1);
+                    }
+                }
+                kind => {
+                    if kind == Kind::Literal {
+                        let offset = site.target.wrapping_sub(pc).wrapping_add(at as u32);
+                        if offset % 4 == 0 && offset > at as u32 && offset - at as u32 <= LITERAL_REACH {
+                            if let Some(mark) = is_literal.get_mut(offset as usize / 4) {
+                                *mark = true;
+                            }
+                        }
+                    }
+                    let fixed = if kind == Kind::AbsAddress { 0 } else { (pc & !3).wrapping_add(16) };
+                    if kind != Kind::Branch
+                        && let Some(word) = isa.relocate(&view, &site, pc, fixed)
+                    {
+                        sites.masked[at..at + len].copy_from_slice(&word.to_le_bytes()[..len]);
+                        sites.targets[at] = Some(site.target);
+                    }
+                }
+            }
+            at += len;
+        }
+        sites
+    }
+}
