@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod container;
+pub mod decoder;
 pub mod delta;
 pub mod entropy;
 pub mod error;

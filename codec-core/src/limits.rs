@@ -1,0 +1,141 @@
+//! Budgets: what a container may ask of a decoder.
+
+use crate::Error;
+use crate::decoder::Decoder;
+
+/// How much of each table the two ends use. Both must use the same; a larger decoder leaves the rest idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    /// Slots of the mixing network's contexts, base-2 logarithm.
+    pub slots_log2: u32,
+    /// Segments of the alignment map.
+    pub segments: u32,
+    /// Entries of the rewriting memory, base-2 logarithm.
+    pub rewrites_log2: u32,
+    /// Bytes of the new file kept for matches, base-2 logarithm.
+    pub history_log2: u32,
+    /// Entries of the match index, base-2 logarithm.
+    pub index_log2: u32,
+}
+
+/// The named budgets. Their order is the order of their memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Profile {
+    /// 16 KiB of RAM in all: Cortex-M0 class.
+    Tiny = 0,
+    /// 64 KiB: Cortex-M3 and M4 class.
+    Small = 1,
+    /// 256 KiB: Cortex-M7 class.
+    Medium = 2,
+    /// 16 MiB: gateways and hosts.
+    Host = 3,
+}
+
+impl Profile {
+    /// All profiles, smallest first.
+    pub const ALL: [Self; 4] = [Self::Tiny, Self::Small, Self::Medium, Self::Host];
+
+    /// The profile of a number.
+    pub fn from_id(id: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(id)).copied()
+    }
+
+    /// Name, as the command line spells it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tiny => "tiny",
+            Self::Small => "small",
+            Self::Medium => "medium",
+            Self::Host => "host",
+        }
+    }
+
+    /// RAM that a decoder of this profile may take in all: its state, its stack, the caller's buffers. Bytes.
+    pub const fn ram(self) -> u32 {
+        match self {
+            Self::Tiny => 16 << 10,
+            Self::Small => 64 << 10,
+            Self::Medium => 256 << 10,
+            Self::Host => 16 << 20,
+        }
+    }
+
+    /// Table sizes of the profile.
+    pub const fn parameters(self) -> Parameters {
+        let (slots_log2, segments, rewrites_log2, history_log2, index_log2) = match self {
+            Self::Tiny => (10, 128, 6, 8, 6),
+            Self::Small => (14, 640, 8, 11, 9),
+            Self::Medium => (16, 4096, 10, 13, 13),
+            Self::Host => (22, 65535, 14, 20, 19),
+        };
+        Parameters { slots_log2, segments, rewrites_log2, history_log2, index_log2 }
+    }
+}
+
+impl Parameters {
+    /// Checks that tables of these capacities hold what the parameters ask for.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`] that names the table.
+    pub fn check(&self, capacity: &Capacity) -> Result<(), Error> {
+        let tables = [
+            ("slots", 1 << self.slots_log2, capacity.slots),
+            ("segments", u64::from(self.segments), capacity.segments),
+            ("rewrites", 1 << self.rewrites_log2, capacity.rewrites),
+            ("history", 1 << self.history_log2, capacity.history),
+            ("index", 1 << self.index_log2, capacity.index),
+        ];
+        for (field, requested, limit) in tables {
+            let limit = limit as u64;
+            if requested > limit {
+                return Err(Error::OverBudget { field, requested, limit });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Entries that a decoder's tables hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Slots.
+    pub slots: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Rewriting memory.
+    pub rewrites: usize,
+    /// History, bytes.
+    pub history: usize,
+    /// Match index.
+    pub index: usize,
+}
+
+/// A decoder of profile `tiny`.
+pub type Tiny<O> = Decoder<O, { 1 << 10 }, 128, { 1 << 6 }, { 1 << 8 }, { 1 << 6 }>;
+/// A decoder of profile `small`.
+pub type Small<O> = Decoder<O, { 1 << 14 }, 640, { 1 << 8 }, { 1 << 11 }, { 1 << 9 }>;
+/// A decoder of profile `medium`.
+pub type Medium<O> = Decoder<O, { 1 << 16 }, 4096, { 1 << 10 }, { 1 << 13 }, { 1 << 13 }>;
+/// A decoder of profile `host`. Too large for a stack: box it.
+pub type Host<O> = Decoder<O, { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decoders_leave_room_for_the_stack() {
+        type Old<'a> = &'a [u8];
+        let sizes = [
+            size_of::<Tiny<Old<'_>>>(),
+            size_of::<Small<Old<'_>>>(),
+            size_of::<Medium<Old<'_>>>(),
+            size_of::<Host<Old<'_>>>(),
+        ];
+        for (profile, size) in Profile::ALL.into_iter().zip(sizes) {
+            std::println!("{} {size}", profile.name());
+            assert!(size + 2048 <= profile.ram() as usize, "{}: {size} bytes", profile.name());
+        }
+    }
+}

@@ -3,5 +3,6 @@
 pub mod digest;
 pub mod residue;
 pub mod v1;
+pub mod v2;
 #[cfg(feature = "zstd")]
 pub mod zstd;

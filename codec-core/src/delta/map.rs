@@ -49,12 +49,25 @@ pub struct MapModel {
     gap: NumberModel,
     len: NumberModel,
     jump: [NumberModel; 2],
+    count: NumberModel,
     previous: Segment,
 }
 
 impl MapModel {
-    /// Most decisions that one segment can take.
-    pub const MAX_DECISIONS: usize = 3 * crate::entropy::number::MAX_DECISIONS;
+    /// A model that has seen nothing.
+    pub const fn new() -> Self {
+        let number = NumberModel::new();
+        let previous = Segment { new: 0, old: 0, len: 0 };
+        Self { gap: NumberModel::new(), len: NumberModel::new(), jump: [NumberModel::new(), number], count: NumberModel::new(), previous }
+    }
+
+    /// Bits that one segment can take at most.
+    pub const MAX_BITS: usize = 3 * crate::entropy::number::MAX_BITS;
+
+    /// Codes the number of segments.
+    pub fn code_count<C: Coder>(&mut self, coder: &mut C, count: u32) -> u32 {
+        self.count.code(coder, count)
+    }
 
     /// Codes the segment after the one coded last; an encoder passes it, a decoder passes anything.
     /// The result is not checked: [`Map::push`] does.

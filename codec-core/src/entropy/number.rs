@@ -6,8 +6,12 @@ use crate::mix::FineCounter;
 const LIMIT: u32 = 60;
 const EVEN: u32 = 1 << 15;
 
-/// Most decisions that one number can take.
-pub const MAX_DECISIONS: usize = 32 + 31;
+/// Bounds of the adaptive probabilities: a decision costs at most 10 bits, and a little for rounding.
+const LEAST: u32 = 64;
+const MOST: u32 = 65536 - LEAST;
+
+/// Bits that one number can take at most: 31 size decisions and one for the top bit, the rest plain bits.
+pub const MAX_BITS: usize = 32 * 11 + 30;
 
 /// Adaptive state for one kind of number, 0 to 2^32 - 2.
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ impl NumberModel {
         let mut bits = 0;
         while bits < 31 {
             let counter = &mut self.size[bits as usize];
-            let more = coder.code(u32::from(actual > bits), counter.p().clamp(64, 65472));
+            let more = coder.code(u32::from(actual > bits), counter.p().clamp(LEAST, MOST));
             counter.learn(more, LIMIT);
             if more == 0 {
                 break;
@@ -48,7 +52,7 @@ impl NumberModel {
             let bit = plus_one >> i & 1;
             let bit = if i + 1 == bits {
                 let counter = &mut self.top[bits as usize];
-                let bit = coder.code(bit, counter.p().clamp(64, 65472));
+                let bit = coder.code(bit, counter.p().clamp(LEAST, MOST));
                 counter.learn(bit, LIMIT);
                 bit
             } else {

@@ -130,9 +130,6 @@ impl<S: FnMut(u8)> Coder for RangeEncoder<S> {
     }
 }
 
-/// Bytes that one decision can consume at most: `range` falls from 2^24 to 2^8, so two shifts.
-pub const MAX_BYTES_PER_DECISION: usize = 2;
-
 /// Decoder over bytes that the caller has buffered; see [`RangeDecoder::push`].
 #[derive(Clone, Debug)]
 pub struct RangeDecoder<const BUFFER: usize> {
@@ -145,14 +142,14 @@ pub struct RangeDecoder<const BUFFER: usize> {
 
 impl<const BUFFER: usize> Default for RangeDecoder<BUFFER> {
     fn default() -> Self {
-        Self { range: u32::MAX, code: 0, starting: 4, buffer: heapless::Deque::new() }
+        Self::new()
     }
 }
 
 impl<const BUFFER: usize> RangeDecoder<BUFFER> {
     /// A decoder at the start of a payload.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self { range: u32::MAX, code: 0, starting: 4, buffer: heapless::Deque::new() }
     }
 
     /// Takes bytes from `input` while there is room; returns how many.

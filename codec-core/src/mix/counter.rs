@@ -14,8 +14,26 @@ const SLOT_RATE: [u16; 16] = [
 ];
 
 impl Slot {
+    /// All bits zero: what tables hold before they are started.
+    pub const ZERO: Self = Self(0);
+
     /// Nothing seen yet.
     pub const NEW: Self = Self(2048 << 4);
+
+    /// A slot that starts at `p` (12 bit) as if it had seen `count` (at most 15) bits.
+    pub const fn new(p: u16, count: u16) -> Self {
+        Self((p & 4095) << 4 | count & 15)
+    }
+
+    /// The slot as 16 bits.
+    pub const fn to_bits(self) -> u16 {
+        self.0
+    }
+
+    /// The slot of 16 bits.
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
 
     /// Observations so far, at most 15.
     #[inline]
@@ -47,9 +65,22 @@ impl Slot {
 pub struct FineCounter(u32);
 
 impl FineCounter {
+    /// All bits zero: what tables hold before they are started.
+    pub const ZERO: Self = Self(0);
+
     /// A counter that starts at `p` (16 bit) as if it had seen `count` decisions.
     pub const fn new(p: u16, count: u16) -> Self {
         Self((p as u32) << 16 | (count & 1023) as u32)
+    }
+
+    /// The counter as 32 bits.
+    pub const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    /// The counter of 32 bits.
+    pub const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 
     /// Probability, 16 bit, at least 1.

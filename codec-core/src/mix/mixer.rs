@@ -2,43 +2,49 @@
 
 use super::logistic::{LOGIT_MAX, squash};
 
-/// One, in the weights' Q16.
-pub const WEIGHT_ONE: i32 = 1 << 16;
+/// One, in the weights' Q13.
+pub const WEIGHT_ONE: i16 = 1 << 13;
+
+/// Largest learning rate: with it, no product in [`Mixer::learn`] leaves 32 bits.
+pub const MAX_RATE: i32 = 11;
 
 /// A bank of `GATES` weight vectors over `INPUTS` logits; the gate picks the vector used and taught.
 #[derive(Clone, Debug)]
 pub struct Mixer<const INPUTS: usize, const GATES: usize> {
-    weights: [[i32; INPUTS]; GATES],
+    weights: [[i16; INPUTS]; GATES],
     gate: usize,
     p: u32,
 }
 
 impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
-    /// All weights equal to `weight` (Q16).
-    pub const fn new(weight: i32) -> Self {
+    /// `|logit| <= 2839` and `|weight| <= 2^15`, so a sum of 23 products fits 32 bits.
+    const SUM_FITS: () = assert!(INPUTS as i64 * LOGIT_MAX as i64 * (1 << 15) < 1 << 31);
+
+    /// All weights equal to `weight` (Q13).
+    pub const fn new(weight: i16) -> Self {
+        let () = Self::SUM_FITS;
         Self { weights: [[weight; INPUTS]; GATES], gate: 0, p: 32768 }
     }
 
-    /// The weights, `[gates, inputs]`, Q16.
-    pub fn weights(&self) -> &[[i32; INPUTS]; GATES] {
+    /// The weights, `[gates, inputs]`, Q13.
+    pub fn weights(&self) -> &[[i16; INPUTS]; GATES] {
         &self.weights
     }
 
     /// The weights, to be set before the first use.
-    pub fn weights_mut(&mut self) -> &mut [[i32; INPUTS]; GATES] {
+    pub fn weights_mut(&mut self) -> &mut [[i16; INPUTS]; GATES] {
         &mut self.weights
     }
 
-    /// The mixed logit (Q8) of `inputs` under `gate`.
+    /// The mixed logit (Q8) of `inputs`, each within +-[`LOGIT_MAX`], under `gate`.
     #[inline]
     pub fn mix(&mut self, inputs: &[i32; INPUTS], gate: usize) -> i32 {
         self.gate = gate;
-        let weights = &self.weights[gate];
-        let mut sum = 0i64;
-        for (x, w) in inputs.iter().zip(weights) {
-            sum += i64::from(*x) * i64::from(*w);
+        let mut sum = 0i32;
+        for (x, w) in inputs.iter().zip(&self.weights[gate]) {
+            sum += x * i32::from(*w);
         }
-        let logit = (sum >> 16).clamp(-i64::from(LOGIT_MAX), i64::from(LOGIT_MAX)) as i32;
+        let logit = (sum >> 13).clamp(-LOGIT_MAX, LOGIT_MAX);
         self.p = squash(logit);
         logit
     }
@@ -49,14 +55,15 @@ impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
         self.p
     }
 
-    /// Teaches the vector last used: one step down the gradient of the coding cost, `rate` in Q14 per unit.
+    /// Teaches the vector last used: one step down the gradient of the coding cost. `rate` (1..=[`MAX_RATE`]) is in
+    /// 2^-14 of a weight per unit of logit and of error.
     #[inline]
     pub fn learn(&mut self, inputs: &[i32; INPUTS], bit: u32, rate: i32) {
         let error = ((bit as i32) << 16) - self.p as i32;
         let step = error * rate;
         for (x, w) in inputs.iter().zip(&mut self.weights[self.gate]) {
-            let change = (i64::from(*x) * i64::from(step) + (1 << 17)) >> 18;
-            *w = w.saturating_add(change as i32);
+            let change = (x * step + (1 << 20)) >> 21;
+            *w = (i32::from(*w) + change).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
         }
     }
 }

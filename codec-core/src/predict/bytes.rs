@@ -1,8 +1,9 @@
 //! The mixing network over contexts: codes the bytes that nobody predicted.
 
+use super::prior::Visitor;
 use super::rewrite::hash;
 use crate::entropy::Coder;
-use crate::mix::{FineCounter, Mixer, Slot, stretch};
+use crate::mix::{Mixer, Slot, stretch};
 
 /// Contexts of each byte.
 pub(crate) const CONTEXTS: usize = 16;
@@ -42,32 +43,50 @@ const TRUST: [i32; 16] = [0, 110, 160, 190, 210, 225, 235, 245, 250, 256, 262, 2
 /// Adaptive state of the network.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteModel<const SLOTS: usize> {
+    /// Slots of each context, a power of two.
+    per_context: usize,
+    /// From a hash of 32 bit to a slot's number.
+    shift: u32,
     slots: [Slot; SLOTS],
-    experts: [[FineCounter; 64 * 8]; EXPERTS],
+    experts: [[Slot; 64 * 4]; EXPERTS],
     mixer_a: Mixer<INPUTS, GATES_A>,
     mixer_b: Mixer<INPUTS, GATES_B>,
     last: Mixer<2, 8>,
 }
 
 impl<const SLOTS: usize> ByteModel<SLOTS> {
-    const PER_CONTEXT: usize = {
-        assert!(SLOTS.is_power_of_two() && SLOTS >= 16 * CONTEXTS);
-        SLOTS / CONTEXTS
-    };
-
-    pub(crate) fn new() -> Self {
+    /// A network that must be started before use.
+    pub(crate) const fn new() -> Self {
         Self {
-            slots: [Slot::NEW; SLOTS],
-            experts: [[FineCounter::new(60000, 1); 512]; EXPERTS],
-            mixer_a: Mixer::new(16000),
-            mixer_b: Mixer::new(16000),
-            last: Mixer::new(32768),
+            per_context: 0,
+            shift: 0,
+            slots: [Slot::ZERO; SLOTS],
+            experts: [[Slot::ZERO; 256]; EXPERTS],
+            mixer_a: Mixer::new(0),
+            mixer_b: Mixer::new(0),
+            last: Mixer::new(0),
         }
+    }
+
+    /// Starts over with `2^slots_log2` slots, at most `SLOTS`.
+    pub(crate) fn start(&mut self, slots_log2: u32) {
+        self.per_context = (1 << slots_log2) / CONTEXTS;
+        self.shift = 32 - slots_log2 + CONTEXTS.trailing_zeros();
+        self.slots.fill(Slot::NEW);
+    }
+
+    /// Everything but the slots, in the order of the prior.
+    pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
+        for expert in &mut self.experts {
+            visitor.slots("bytes.experts", expert);
+        }
+        self.mixer_a.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer_a", w));
+        self.mixer_b.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer_b", w));
+        self.last.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.last", w));
     }
 
     /// Codes one byte.
     pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, situation: &Situation, byte: u8) -> u8 {
-        let shift = 32 - Self::PER_CONTEXT.trailing_zeros();
         let mut node = 1u32;
         for k in (0..8).rev() {
             let bit = u32::from(byte) >> k & 1;
@@ -76,7 +95,7 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
             let salt = node.wrapping_mul(0x9e37_79b1);
             for (i, (&context, place)) in situation.contexts.iter().zip(&mut places).enumerate() {
                 let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
-                *place = i * Self::PER_CONTEXT + ((h ^ h << 13) >> shift) as usize;
+                *place = i * self.per_context + ((h ^ h << 13) >> self.shift) as usize;
                 let slot = self.slots[*place];
                 inputs[i] = stretch(slot.p()) * TRUST[slot.count() as usize] >> 8;
             }
@@ -89,8 +108,8 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                     continue;
                 }
                 let named = named >> k & 1;
-                let at = usize::from(expert.class) << 3 | k;
-                let logit = self.experts[e][at].logit();
+                let at = usize::from(expert.class) << 2 | k >> 1;
+                let logit = stretch(self.experts[e][at].p());
                 inputs[CONTEXTS + e] = if named != 0 { logit } else { -logit };
                 used[e] = Some((at, named));
                 agree |= 1 << e;
@@ -111,7 +130,7 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
             }
             for (e, used) in used.into_iter().enumerate() {
                 if let Some((at, named)) = used {
-                    self.experts[e][at].learn(u32::from(bit == named), 250);
+                    self.experts[e][at].learn(u32::from(bit == named), SLOT_LIMIT);
                 }
             }
             node = node << 1 | bit;

@@ -1,9 +1,10 @@
 //! Hit flags: is the unit exactly what the experts predict?
 
-use super::rewrite::hash;
-use super::unit::Unit;
+use super::prior::Visitor;
+use super::unit::{CLASSES, Unit};
 use crate::entropy::Coder;
 use crate::mix::{FineCounter, Mixer};
+use crate::reloc::Kind;
 
 const INPUTS: usize = 6;
 const GATES: usize = 64;
@@ -13,12 +14,12 @@ const RATE: i32 = 2;
 /// Adaptive state of the hit flags.
 #[derive(Clone, Debug)]
 pub(crate) struct HitModel {
-    by_distance: [FineCounter; 64 * 16],
-    by_history: [FineCounter; 256],
-    by_trust: [FineCounter; 64 * 5],
+    by_distance: [FineCounter; CLASSES * 8],
+    by_history: [FineCounter; 64],
+    by_trust: [FineCounter; CLASSES * 5],
     by_edge: [FineCounter; 64],
-    by_detail: [FineCounter; 256],
-    second: [FineCounter; 64],
+    by_detail: [FineCounter; 128],
+    second: [FineCounter; CLASSES],
     mixer: Mixer<INPUTS, GATES>,
     /// Flags coded last, newest in bit 0; 1 is a miss.
     history: u32,
@@ -31,19 +32,37 @@ fn log2(x: u32) -> u32 {
 }
 
 impl HitModel {
+    /// A model that must be given its prior before use.
     pub(crate) const fn new() -> Self {
-        let likely = FineCounter::new(64000, 2);
+        let zero = FineCounter::ZERO;
         Self {
-            by_distance: [likely; 1024],
-            by_history: [likely; 256],
-            by_trust: [likely; 320],
-            by_edge: [likely; 64],
-            by_detail: [likely; 256],
-            second: [FineCounter::new(32768, 0); 64],
-            mixer: Mixer::new(20000),
+            by_distance: [zero; CLASSES * 8],
+            by_history: [zero; 64],
+            by_trust: [zero; CLASSES * 5],
+            by_edge: [zero; 64],
+            by_detail: [zero; 128],
+            second: [zero; CLASSES],
+            mixer: Mixer::new(0),
             history: 0,
             distance: 0,
         }
+    }
+
+    /// Everything that is trained, in the order of the prior.
+    pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.counters("hits.by_distance", &mut self.by_distance);
+        visitor.counters("hits.by_history", &mut self.by_history);
+        visitor.counters("hits.by_trust", &mut self.by_trust);
+        visitor.counters("hits.by_edge", &mut self.by_edge);
+        visitor.counters("hits.by_detail", &mut self.by_detail);
+        visitor.counters("hits.second", &mut self.second);
+        self.mixer.weights_mut().iter_mut().for_each(|w| visitor.weights("hits.mixer", w));
+    }
+
+    /// Forgets the flags coded.
+    pub(crate) fn start(&mut self) {
+        self.history = 0;
+        self.distance = 0;
     }
 
     /// Units missed among the last eight.
@@ -51,33 +70,29 @@ impl HitModel {
         (self.history & 0xff).count_ones()
     }
 
-    pub(crate) fn history(&self) -> u32 {
-        self.history
-    }
-
     /// Codes whether the unit is its first prediction.
     pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, unit: &Unit, hit: u32) -> bool {
         let class = unit.class();
         let trust = unit.trust.map_or(0, |t| 1 + usize::from(t));
-        let near = log2(self.distance).min(15) as usize;
+        let near = (log2(self.distance) / 2).min(7) as usize;
         let edge = (log2(unit.from_start).min(7) << 3 | log2(unit.to_end).min(7)) as usize;
-        let detail = if unit.site.kind == crate::reloc::Kind::Plain {
-            (unit.old >> 10 & 63 | u32::from(unit.site.len > 2) << 6) as usize
+        let detail = if unit.site.kind == Kind::Plain {
+            unit.old >> 10 & 63
         } else {
-            128 + (hash(unit.displacement, 7) >> 25) as usize
+            64 | u32::from(unit.literal) << 5 | unit.displacement.wrapping_mul(0x9e37_79b1) >> 27
         };
         let counters = [
-            &mut self.by_distance[class << 4 | near],
-            &mut self.by_history[(self.history & 0xff) as usize],
+            &mut self.by_distance[class << 3 | near],
+            &mut self.by_history[(self.history & 63) as usize],
             &mut self.by_trust[class * 5 + trust],
             &mut self.by_edge[edge],
-            &mut self.by_detail[detail],
+            &mut self.by_detail[detail as usize],
         ];
         let mut inputs = [256; INPUTS];
         for (input, counter) in inputs.iter_mut().zip(&counters) {
             *input = counter.logit();
         }
-        let gate = (unit.site.kind as usize) << 3 | (near / 2).min(7);
+        let gate = (unit.site.kind as usize) << 3 | near;
         self.mixer.mix(&inputs, gate);
         let hit = coder.code(hit, self.mixer.p().clamp(1, 65535));
         self.mixer.learn(&inputs, hit, RATE);

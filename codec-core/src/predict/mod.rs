@@ -2,7 +2,9 @@
 
 mod bytes;
 mod hits;
+mod matches;
 mod old;
+pub mod prior;
 mod rewrite;
 mod unit;
 
@@ -10,21 +12,33 @@ use crate::Error;
 use crate::delta::map::{Map, Segment};
 use crate::entropy::Coder;
 use crate::entropy::range::Part;
+use crate::limits::{Capacity, Parameters};
 use crate::reloc::address::{AddressModel, Target};
-use crate::reloc::{Isa, Kind, Site, Window};
+use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
-use bytes::{ByteModel, CONTEXTS, Expert, Situation, context};
+use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
 use hits::HitModel;
+use matches::MatchModel;
 use old::OldImage;
+use prior::{Load, Visitor};
 use rewrite::{Neighbours, Rewrites, hash};
 use unit::{Source, Unit};
 
 /// Bytes that one [`Rebuilder::step`] yields at most.
 pub const MAX_STEP: usize = 4;
 
+/// Lengths of the two files, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Length of the old image; 0 when there is none.
+    pub old_len: u32,
+    /// Length of the new file.
+    pub new_len: u32,
+}
+
 /// Rebuilds the new file unit by unit.
 #[derive(Debug)]
-pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize> {
+pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> {
     old: OldImage<O>,
     map: Map<SEGMENTS>,
     address: AddressModel,
@@ -32,6 +46,7 @@ pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITE
     bytes: ByteModel<SLOTS>,
     rewrites: Rewrites<REWRITES>,
     neighbours: Neighbours<32>,
+    matches: MatchModel<HISTORY, INDEX>,
     pos: u32,
     new_len: u32,
     /// Segment that `pos` is in or before.
@@ -40,24 +55,104 @@ pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITE
     recent: u64,
 }
 
-impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize>
-    Rebuilder<O, SLOTS, SEGMENTS, REWRITES>
+impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
+    Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>
 {
-    /// A rebuilder at the start of a new file of `new_len` bytes.
-    pub fn new(old: O, old_len: u32, new_len: u32, map: Map<SEGMENTS>, address: AddressModel) -> Self {
+    /// A rebuilder that must be started before use. All its tables are zero, so that a `static` costs no flash.
+    pub const fn new(old: O) -> Self {
         Self {
-            old: OldImage::new(old, old_len),
-            map,
-            address,
+            old: OldImage::new(old),
+            map: Map::new(),
+            address: AddressModel::new(IsaKind::Plain),
             hits: HitModel::new(),
             bytes: ByteModel::new(),
             rewrites: Rewrites::new(),
             neighbours: Neighbours::new(),
+            matches: MatchModel::new(),
             pos: 0,
-            new_len,
+            new_len: 0,
             segment: 0,
             recent: 0,
         }
+    }
+
+    /// Entries of the tables.
+    pub const CAPACITY: Capacity =
+        Capacity { slots: SLOTS, segments: SEGMENTS, rewrites: REWRITES, history: HISTORY, index: INDEX };
+
+    /// Sets the tables up for a new file, with `prior` as their state.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`] when the parameters ask for more than the tables hold.
+    pub fn start(&mut self, files: Files, parameters: &Parameters, prior: &[u8]) -> Result<(), Error> {
+        parameters.check(&Self::CAPACITY)?;
+        self.old.start(files.old_len);
+        self.map = Map::new();
+        self.address = AddressModel::new(IsaKind::Plain);
+        self.bytes.start(parameters.slots_log2);
+        self.hits.start();
+        self.visit(&mut Load(prior));
+        self.rewrites.start(parameters.rewrites_log2);
+        self.neighbours = Neighbours::new();
+        self.matches.start(parameters.history_log2, parameters.index_log2);
+        (self.pos, self.new_len, self.segment, self.recent) = (0, files.new_len, 0, 0);
+        Ok(())
+    }
+
+    /// Walks through all trained state, in the order of the prior.
+    pub fn visit(&mut self, visitor: &mut impl Visitor) {
+        self.hits.visit(visitor);
+        self.bytes.visit(visitor);
+    }
+
+    /// The alignment map.
+    pub fn map(&self) -> &Map<SEGMENTS> {
+        &self.map
+    }
+
+    /// Appends a segment to the map.
+    ///
+    /// # Errors
+    /// Those of [`Map::push`].
+    pub fn push_segment(&mut self, segment: Segment) -> Result<(), Error> {
+        self.map.push(segment, self.old.len(), self.new_len)
+    }
+
+    /// Ends the map and sets the address model, before the first [`Rebuilder::step`].
+    pub fn finish_map(&mut self, address: AddressModel) {
+        self.map.finish();
+        self.address = address;
+    }
+
+    /// The old image's storage.
+    pub fn storage(&mut self) -> &mut O {
+        self.old.storage()
+    }
+
+    /// Reads the whole old image: puts its places into the match index and, when `train` is set, lets the network
+    /// learn from its bytes.
+    ///
+    /// # Errors
+    /// [`Error::Storage`] when the old image cannot be read.
+    pub fn prime(&mut self, train: bool) -> Result<(), Error> {
+        let len = self.old.len();
+        let stride = self.matches.stride(len);
+        for at in 0..len {
+            let byte = self.old.scan(at)?;
+            if train {
+                self.pos = at;
+                let m = self.matches.predict(&mut self.old, self.recent, 0)?;
+                self.inserted(&mut Teacher, byte, m);
+                self.matches.follow(m, byte);
+            }
+            self.recent = self.recent << 8 | u64::from(byte);
+            if (at + 1) % stride == 0 {
+                self.matches.note(self.recent, at + 1);
+            }
+        }
+        self.matches.leave();
+        self.pos = 0;
+        Ok(())
     }
 
     /// Whether the whole file has been rebuilt.
@@ -90,18 +185,29 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             _ => {
                 coder.account(Part::Inserted);
                 let byte = actual.first().copied().unwrap_or(0);
-                out[0] = self.inserted(coder, byte);
+                let m = self.matches.predict(&mut self.old, self.recent, self.pos)?;
+                let byte = self.inserted(coder, byte, m);
+                self.matches.follow(m, byte);
+                out[0] = byte;
                 1
             }
         };
+        let inserted = segment.is_none_or(|s| s.new > self.pos);
         for &byte in &out[..len] {
             self.recent = self.recent << 8 | u64::from(byte);
+            self.matches.push(self.pos, byte);
+            self.pos += 1;
+            if inserted {
+                self.matches.note(self.recent, self.old.len() + self.pos);
+            }
         }
-        self.pos += len as u32;
+        if !inserted {
+            self.matches.leave();
+        }
         Ok(len)
     }
 
-    fn inserted<C: Coder>(&mut self, coder: &mut C, byte: u8) -> u8 {
+    fn inserted<C: Coder>(&mut self, coder: &mut C, byte: u8, matched: Option<(u8, u8)>) -> u8 {
         let r = self.recent;
         let (w, lane) = (r as u32, self.pos & 3);
         let c1 = w & 0xff;
@@ -110,12 +216,14 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         let h = if half == 0 { r } else { r >> 8 };
         let part = if half == 0 { 256 } else { c1 };
         let (h1, h2, h3) = (h as u32 & 0xffff, (h >> 16) as u32 & 0xffff, (h >> 32) as u32 & 0xffff);
+        let (named, length) = matched.map_or((256, 0), |(byte, class)| (u32::from(byte), u32::from(class)));
+        let [o1, o2, o3, o4] = orders(w, half);
         let contexts = [
-            context(16, lane, 0),
-            context(17, c1, half),
-            context(18, w & 0xffff, half),
-            context(19, w & 0xff_ffff, 0),
-            context(20, w, 0),
+            context(16, named, length),
+            o1,
+            o2,
+            o3,
+            o4,
             context(21, w, (r >> 32) as u32 & 0xffff),
             context(22, (w >> 16) & 0xffff, lane),
             context(23, w >> 24 | (w & 0xff00), lane),
@@ -128,8 +236,11 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             context(30, (r >> 56) as u32 | (w & 0xff) << 8, lane),
             context(31, part, h3),
         ];
-        let gate = 32 + (lane as usize) * 4;
-        let situation = Situation { contexts, experts: [Expert::default(); 4], gate, lane: 4 + (lane as usize) };
+        let mut experts = [Expert::default(); EXPERTS];
+        experts[3] = Expert { byte: matched.map(|m| m.0), class: length as u8 };
+        let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 3).min(6) as usize };
+        let gate = 32 + (lane as usize) * 8 + grade;
+        let situation = Situation { contexts, experts, gate, lane: 4 + (lane as usize) };
         self.bytes.code(coder, &situation, byte)
     }
 
@@ -166,7 +277,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
     /// What is predicted of the unit at old offset `at`.
     fn predict(&mut self, at: u32, from_start: u32, to_end: u32) -> Result<Unit, Error> {
         let isa = self.address.isa;
-        let (old_pc, new_pc) = (self.address.old_address(at), self.address.new_address(self.pos));
+        let new_pc = self.pos;
         let literal = self.old.is_literal(at);
         let old_len = self.old.len();
         let window = self.old.window(at)?;
@@ -174,7 +285,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         let mut site = if literal && to_end >= 4 && window.u32(0).is_some() {
             Site { len: 4, kind: Kind::Pointer, target: window.u32(0).unwrap_or(0) }
         } else if at % align == 0 {
-            isa.site(&window, old_pc)
+            isa.site(&window, at)
         } else {
             Site::plain((align - at % align) as u8)
         };
@@ -201,6 +312,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             second: None,
             key: 0,
             trust: None,
+            literal,
             displacement: 0,
             from_start,
             to_end,
@@ -226,13 +338,18 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         // Pointers to Thumb functions have bit 0 set.
         let tag = if site.kind == Kind::Pointer { site.target & 1 } else { 0 };
         let target = site.target - tag;
-        let mut mapped = self.address.relocate(target, old_len, &self.map);
+        let absolute = matches!(site.kind, Kind::Pointer | Kind::AbsAddress);
+        let mut mapped = if absolute {
+            self.address.relocate(target, &self.map)
+        } else {
+            AddressModel::relocate_offset(target, old_len, &self.map)
+        };
         unit.source = match mapped {
             Target::Inside(_) => Source::Inside,
             Target::Near(_) => Source::Near,
             Target::External(_) => Source::External,
         };
-        if site.kind == Kind::Pointer
+        if absolute
             && unit.source == Source::External
             && let Some((displacement, distance)) = self.neighbours.nearest(target)
             && (displacement != 0 || distance < 6)
@@ -247,7 +364,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         unit.displacement = mapped.address().wrapping_sub(target);
         let first = encode(mapped.address()).unwrap_or(old);
         unit.first = first;
-        unit.key = hash(target, if site.kind == Kind::Pointer { 99 } else { 98 }) | 1;
+        unit.key = hash(target, 98 + u32::from(absolute)) | 1;
         if let Some((value, trust)) = self.rewrites.get(unit.key) {
             unit.trust = Some(trust);
             if let Some(word) = encode(value)
@@ -266,8 +383,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             unit.second = Some(old);
         }
         if site.kind == Kind::Literal {
-            let base = old_pc.wrapping_sub(at);
-            self.old.note_literal(at, site.target.wrapping_sub(base));
+            self.old.note_literal(at, site.target);
         }
         Ok(unit)
     }
@@ -293,19 +409,20 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             let after = if i + 1 < len { unit.first >> (8 * i + 8) & 0xff } else { next };
             let place = i | len << 2 | class << 5;
             let so_far = result.wrapping_sub(unit.first & ((1u64 << (8 * i)) - 1) as u32);
+            let [o1, o2, o3, o4] = orders(w, (self.pos + i) & 1);
             let contexts = [
                 context(1, first, place),
+                o1,
+                o2,
+                o3,
+                o4,
                 context(2, first | old << 8 | second << 16, class << 2 | all_hit),
                 context(3, unit.old, i | result << 2),
                 context(4, first | c1 << 8 | all_hit << 16, class),
                 context(5, first | after << 8, i | all_hit << 4),
                 context(6, first, so_far ^ i << 28),
-                context(7, c1, place),
-                context(8, w & 0xffff, i),
                 context(9, first | c1 << 8 | (w & 0xff00) << 8, i),
                 context(10, place, misses << 1 | all_hit),
-                context(11, w & 0xff_ffff, 0),
-                context(12, w, 0),
                 context(13, unit.old >> 8, i | result << 2),
                 context(14, unit.first, i | result << 2),
                 context(15, first | (w >> 24) << 8 | (w >> 8 & 0xff) << 16, self.pos + i & 3),
@@ -343,7 +460,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
                 if actual != unit.first || unit.trust.is_some() {
                     self.rewrites.learn(unit.key, actual.wrapping_sub(tag));
                 }
-                if matches!(unit.source, Source::External | Source::Neighbour) || self.address.regions().is_empty() {
+                if matches!(unit.source, Source::External | Source::Neighbour) {
                     self.neighbours.learn(site.target - tag, actual.wrapping_sub(tag));
                 }
             }
@@ -351,19 +468,39 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
                 if actual == unit.first && unit.trust.is_none() {
                     return;
                 }
-                let bytes = actual.to_le_bytes();
-                let window = Window::new(&bytes[..usize::from(site.len)], 0);
-                let seen = self.address.isa.site(&window, self.address.new_address(self.pos));
+                // What has been rebuilt before the unit, and the unit.
+                let mut bytes = [0; 12];
+                bytes[..8].copy_from_slice(&self.recent.to_be_bytes());
+                bytes[8..].copy_from_slice(&actual.to_le_bytes());
+                let window = Window::new(&bytes[..8 + usize::from(site.len)], 8);
+                let seen = self.address.isa.site(&window, self.pos);
                 if seen.kind == site.kind {
                     self.rewrites.learn(unit.key, seen.target);
+                    if matches!(unit.source, Source::External | Source::Neighbour) && site.kind == Kind::AbsAddress {
+                        self.neighbours.learn(site.target, seen.target);
+                    }
                 }
             }
         }
     }
+}
 
-    /// Misses and hits coded last, newest in bit 0; 1 is a miss.
-    pub fn history(&self) -> u32 {
-        self.hits.history()
+/// Contexts of the last one to four bytes, which all bytes share.
+fn orders(recent: u32, half: u32) -> [u32; 4] {
+    [
+        context(17, recent & 0xff, half),
+        context(18, recent & 0xffff, half),
+        context(19, recent & 0xff_ffff, 0),
+        context(20, recent, 0),
+    ]
+}
+
+/// A coder that codes nothing: whoever is driven by it only learns.
+struct Teacher;
+
+impl Coder for Teacher {
+    fn code(&mut self, bit: u32, _: u32) -> u32 {
+        bit
     }
 }
 

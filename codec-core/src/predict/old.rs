@@ -6,6 +6,8 @@ use crate::storage::ReadAt;
 
 /// Bytes kept of the old image.
 const CACHE: usize = 128;
+/// Bytes kept of the place that a match follows; a power of two.
+const FAR: usize = 32;
 /// How far back literal loads are looked for when a segment starts, bytes.
 const RESCAN: u32 = 1024;
 /// Words ahead of the current place that can be marked.
@@ -19,15 +21,43 @@ pub(crate) struct OldImage<O> {
     cache: [u8; CACHE],
     start: u32,
     end: u32,
+    far: [u8; FAR],
+    far_start: u32,
+    far_end: u32,
     /// One bit a word, a ring: is the word at this offset loaded by a literal load?
     marks: [u32; (MARKS / 32) as usize],
     /// Place up to which literal loads have been followed; `u32::MAX` when nowhere.
     followed: u32,
 }
 
+impl<O> OldImage<O> {
+    pub(crate) const fn new(source: O) -> Self {
+        Self {
+            source,
+            len: 0,
+            cache: [0; CACHE],
+            start: 0,
+            end: 0,
+            far: [0; FAR],
+            far_start: 0,
+            far_end: 0,
+            marks: [0; 8],
+            followed: u32::MAX,
+        }
+    }
+}
+
 impl<O: ReadAt> OldImage<O> {
-    pub(crate) fn new(source: O, len: u32) -> Self {
-        Self { source, len, cache: [0; CACHE], start: 0, end: 0, marks: [0; 8], followed: u32::MAX }
+    /// Starts over; `len` bytes of the source are the old image.
+    pub(crate) fn start(&mut self, len: u32) {
+        self.len = len;
+        (self.start, self.end, self.far_start, self.far_end) = (0, 0, 0, 0);
+        self.marks = [0; 8];
+        self.followed = u32::MAX;
+    }
+
+    pub(crate) fn storage(&mut self) -> &mut O {
+        &mut self.source
     }
 
     pub(crate) fn len(&self) -> u32 {
@@ -44,6 +74,22 @@ impl<O: ReadAt> OldImage<O> {
             (self.start, self.end) = (low, end);
         }
         Ok(Window::new(&self.cache[..(self.end - self.start) as usize], (at - self.start) as usize))
+    }
+
+    /// The byte at `at`, for a sweep through the whole image.
+    pub(crate) fn scan(&mut self, at: u32) -> Result<u8, Error> {
+        Ok(self.window(at)?.u8(0).unwrap_or(0))
+    }
+
+    /// The byte at `at`, which lies inside the image, through a cache of its own.
+    pub(crate) fn byte(&mut self, at: u32) -> Result<u8, Error> {
+        if at < self.far_start || at >= self.far_end {
+            let start = at & !(FAR as u32 - 1);
+            let end = (start + FAR as u32).min(self.len);
+            self.source.read_at(start, &mut self.far[..(end - start) as usize])?;
+            (self.far_start, self.far_end) = (start, end);
+        }
+        Ok(self.far[(at - self.far_start) as usize])
     }
 
     fn mark(&mut self, offset: u32) {

@@ -12,6 +12,7 @@ struct Entry {
 #[derive(Clone, Debug)]
 pub(crate) struct Rewrites<const N: usize> {
     entries: [Entry; N],
+    log2: u32,
 }
 
 /// Largest trust.
@@ -26,25 +27,33 @@ pub(crate) fn hash(a: u32, b: u32) -> u32 {
 }
 
 impl<const N: usize> Rewrites<N> {
+    const EMPTY: Entry = Entry { tag: 0, trust: 0, value: 0 };
+
     pub(crate) const fn new() -> Self {
-        Self { entries: [Entry { tag: 0, trust: 0, value: 0 }; N] }
+        Self { entries: [Self::EMPTY; N], log2: 0 }
     }
 
-    fn place(key: u32) -> (usize, u16) {
-        (((u64::from(key) * N as u64) >> 32) as usize, (key as u16).max(1))
+    /// Starts over with `2^log2` entries, at most `N`.
+    pub(crate) fn start(&mut self, log2: u32) {
+        self.entries.fill(Self::EMPTY);
+        self.log2 = log2;
+    }
+
+    fn place(&self, key: u32) -> (usize, u16) {
+        ((key >> (32 - self.log2)) as usize, (key as u16).max(1))
     }
 
     /// The value for `key` and how far to trust it, 0..=[`MAX_TRUST`].
     #[inline]
     pub(crate) fn get(&self, key: u32) -> Option<(u32, u8)> {
-        let (i, tag) = Self::place(key);
+        let (i, tag) = self.place(key);
         let entry = &self.entries[i];
         (entry.tag == tag).then_some((entry.value, entry.trust))
     }
 
     /// Learns that `key` was rewritten to `value`.
     pub(crate) fn learn(&mut self, key: u32, value: u32) {
-        let (i, tag) = Self::place(key);
+        let (i, tag) = self.place(key);
         let entry = &mut self.entries[i];
         if entry.tag == tag && entry.value == value {
             entry.trust = (entry.trust + 1).min(MAX_TRUST);

@@ -1,23 +1,22 @@
 //! A unit of the new file and what is predicted of it.
 
-use crate::reloc::Site;
+use crate::reloc::{Kind, Site};
 
 /// Where a prediction comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(crate) enum Source {
     /// The old bytes as they stand.
-    Raw = 0,
+    Raw,
     /// An address mapped through a segment.
-    Inside = 1,
+    Inside,
     /// An address mapped by the nearest segment.
-    Near = 2,
+    Near,
     /// An address outside the files.
-    External = 3,
+    External,
     /// A neighbouring word's displacement.
-    Neighbour = 4,
+    Neighbour,
     /// What the same unit or address became before.
-    Rewrite = 5,
+    Rewrite,
 }
 
 /// One unit, up to four bytes, little-endian in the low bytes of its words.
@@ -37,6 +36,8 @@ pub(crate) struct Unit {
     pub(crate) trust: Option<u8>,
     /// New target less old target, for addresses.
     pub(crate) displacement: u32,
+    /// Whether a literal load reads the unit.
+    pub(crate) literal: bool,
     /// Bytes from the start of the segment.
     pub(crate) from_start: u32,
     /// Bytes to the end of the segment.
@@ -44,8 +45,27 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
-    /// Kind and source, 0..64.
+    /// Kind and source, 0..[`CLASSES`].
     pub(crate) fn class(&self) -> usize {
-        (self.site.kind as usize) << 3 | self.source as usize
+        let group = match self.site.kind {
+            Kind::Plain => return usize::from(self.source == Source::Rewrite),
+            Kind::Call => 0,
+            Kind::Jump => 1,
+            Kind::Branch => 2,
+            Kind::Literal | Kind::PcAddress => 3,
+            Kind::AbsAddress => 4,
+            Kind::Pointer => 5,
+        };
+        let source = match self.source {
+            Source::Raw | Source::Inside => 0,
+            Source::Near => 1,
+            Source::External => 2,
+            Source::Neighbour => 3,
+            Source::Rewrite => 4,
+        };
+        2 + group * 5 + source
     }
 }
+
+/// Number of [`Unit::class`]es.
+pub(crate) const CLASSES: usize = 32;

@@ -178,7 +178,10 @@ fn encode_adr(word: u32, offset: u32) -> Option<(u32, u32)> {
 fn canonical_adr(offset: u32) -> Option<(u32, u32)> {
     let opcode = if offset as i32 >= 0 { ADR_ADD } else { ADR_SUB };
     let value = (offset as i32).unsigned_abs();
-    (0..16).map(|rotation| (rotation << 8, value.rotate_left(2 * rotation))).find(|r| r.1 <= 0xFF).map(|r| (opcode, r.0 | r.1))
+    (0..16)
+        .map(|rotation| (rotation << 8, value.rotate_left(2 * rotation)))
+        .find(|r| r.1 <= 0xFF)
+        .map(|r| (opcode, r.0 | r.1))
 }
 
 // Shared by the instruction sets.
@@ -237,9 +240,9 @@ mod tests {
     #[test]
     fn reads_what_an_assembler_wrote() {
         let code = [
-            0xEB03FFFE, 0xEAFFFFFD, 0x1A00000E, 0x0B03FFFB, 0xFB00000E, 0xE59F0030,
-            0xE51F1020, 0xE5DF2028, 0xE28F3024, 0xE24F402C, 0xE28F5FFE, 0xE3086000,
-            0xE1A00001, 0xE3406010, 0xE3057678, 0x13417234, 0xE2810008, 0xE3500003,
+            0xEB03FFFE, 0xEAFFFFFD, 0x1A00000E, 0x0B03FFFB, 0xFB00000E, 0xE59F0030, 0xE51F1020, 0xE5DF2028,
+            0xE28F3024, 0xE24F402C, 0xE28F5FFE, 0xE3086000, 0xE1A00001, 0xE3406010, 0xE3057678, 0x13417234,
+            0xE2810008, 0xE3500003,
         ]
         .map(u32::to_le_bytes);
         let expected = [
@@ -272,5 +275,28 @@ mod tests {
         assert_eq!(moved(0x24_u32.wrapping_neg()), Some(0xE24F_5024));
         assert_eq!(moved(0x400), Some(0xE28F_5B01));
         assert_eq!(moved(0x404), None);
+    }
+
+    #[test]
+    fn pairs_the_halves_of_one_value() {
+        let code = [
+            0xE302_6222_u32, // movw r6
+            0xE304_7444,     // movw r7
+            0xE341_6111,     // movt r6
+            0xE343_7333,     // movt r7
+            0xE300_6001,     // movw r6, #1
+            0xE306_6666,     // movw r6
+            0xE345_6555,     // movt r6
+        ]
+        .map(u32::to_le_bytes);
+        let expected = [
+            (0x00, Kind::AbsAddress, 0x1111_2222),
+            (0x04, Kind::AbsAddress, 0x3333_4444),
+            (0x08, Kind::AbsAddress, 0x1111_2222),
+            (0x0C, Kind::AbsAddress, 0x3333_4444),
+            (0x14, Kind::AbsAddress, 0x5555_6666),
+            (0x18, Kind::AbsAddress, 0x5555_6666),
+        ];
+        golden(&A32, 0, code.as_flattened(), &expected);
     }
 }

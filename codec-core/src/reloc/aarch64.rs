@@ -29,11 +29,17 @@ pub struct AArch64;
 enum Form {
     Other,
     /// Signed word offset of `bits` bits at bit `at`.
-    Relative { kind: Kind, bits: u32, at: u32 },
+    Relative {
+        kind: Kind,
+        bits: u32,
+        at: u32,
+    },
     Adr,
     Adrp,
     /// Adds the low 12 bits of an address, in units of `2^scale` bytes.
-    Low { scale: u32 },
+    Low {
+        scale: u32,
+    },
 }
 
 fn form(word: u32) -> Form {
@@ -149,7 +155,9 @@ fn overwrites(word: u32, register: u32) -> bool {
         // Data processing, immediate and register.
         0b1000 | 0b1001 | 0b0101 | 0b1101 => is(destination(word)),
         // BL, BLR.
-        0b1010 | 0b1011 if word >> 26 == 0b10_0101 || word & 0xFFFF_FC1F == 0xD63F_0000 => register < FIRST_CALLEE_SAVED,
+        0b1010 | 0b1011 if word >> 26 == 0b10_0101 || word & 0xFFFF_FC1F == 0xD63F_0000 => {
+            register < FIRST_CALLEE_SAVED
+        }
         // Load pair, then load register, both of general registers.
         0b0100 if word >> 27 & 7 == 0b101 && word >> 22 & 1 == 1 => is(destination(word)) || is(word >> 10 & 31),
         0b1100 if word >> 27 & 7 == 0b111 && word >> 22 & 3 != 0 => is(destination(word)),
@@ -221,12 +229,10 @@ mod tests {
     #[test]
     fn reads_what_an_assembler_wrote() {
         let code = [
-            0x94020000, 0x17FFFFFF, 0x540003C1, 0xB4FFFFA1, 0x35000382, 0xB6080363,
-            0x371FFF44, 0x58000365, 0x1C000346, 0x98000327, 0x10000308, 0x30FFFEA9,
-            0x90000DAA, 0x913FC14A, 0x90000DAB, 0xAA0D03EC, 0xF947FD6E, 0xB0000DAF,
-            0x3D8001E1, 0x39400DF0, 0x90000DB3, 0x9401FFEB, 0xB94FF260, 0xB94FF661,
-            0x90000DA1, 0xAA0203E1, 0xB9400C20, 0x90FFF403, 0xB9400C40, 0xB9401040,
-            0xB9401440, 0xB9402060,
+            0x94020000, 0x17FFFFFF, 0x540003C1, 0xB4FFFFA1, 0x35000382, 0xB6080363, 0x371FFF44, 0x58000365,
+            0x1C000346, 0x98000327, 0x10000308, 0x30FFFEA9, 0x90000DAA, 0x913FC14A, 0x90000DAB, 0xAA0D03EC,
+            0xF947FD6E, 0xB0000DAF, 0x3D8001E1, 0x39400DF0, 0x90000DB3, 0x9401FFEB, 0xB94FF260, 0xB94FF661,
+            0x90000DA1, 0xAA0203E1, 0xB9400C20, 0x90FFF403, 0xB9400C40, 0xB9401040, 0xB9401440, 0xB9402060,
         ]
         .map(u32::to_le_bytes);
         let expected = [
@@ -261,5 +267,13 @@ mod tests {
             (0x7C, Kind::PcAddress, 0x3FF0_0020),
         ];
         golden(&AArch64, 0x4008_0000, code.as_flattened(), &expected);
+    }
+
+    /// ldr d0, [x0, #0x7F8]; ldr d1, [x0, #0x1000]
+    #[test]
+    fn takes_no_field_of_a_structure_for_a_low_part() {
+        let code = [0x9000_0000_u32, 0xFD43_FC00, 0xFD48_0001].map(u32::to_le_bytes);
+        let expected = [(0, Kind::PcAddress, 0x57F8), (4, Kind::PcAddress, 0x57F8)];
+        golden(&AArch64, 0x5004, code.as_flattened(), &expected);
     }
 }

@@ -7,21 +7,21 @@ use crate::entropy::Coder;
 use crate::entropy::number::{NumberModel, unzigzag, zigzag};
 
 /// Most regions that a container may declare.
-pub const MAX_REGIONS: usize = 8;
+pub const MAX_REGIONS: usize = 7;
 
-/// A linked part: a stretch of the files that runs at an address of its own.
+/// A linked part: a stretch of the old image that absolute addresses point into.
+///
+/// PC-relative addresses need no region: code keeps its distances, so file offsets serve for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Region {
-    /// Offset in the old image, bytes.
-    pub old: u32,
-    /// Offset in the new file, bytes.
-    pub new: u32,
-    /// Length of the addresses that count as pointers into the region, bytes.
+    /// First offset in the old image, bytes.
+    pub start: u32,
+    /// Length, bytes.
     pub len: u32,
-    /// Address of `old`.
-    pub old_address: u32,
-    /// Address of `new`.
-    pub new_address: u32,
+    /// Address of the old image's offset 0 as this part counts, wrapping.
+    pub old_base: u32,
+    /// Address of the new file's offset 0 as this part counts, wrapping.
+    pub new_base: u32,
 }
 
 /// How an address of the old image reads in the new file.
@@ -49,7 +49,6 @@ impl Target {
 pub struct AddressModel {
     /// How code is read.
     pub isa: IsaKind,
-    /// Sorted by offset in the old image.
     regions: heapless::Vec<Region, MAX_REGIONS>,
 }
 
@@ -60,12 +59,12 @@ impl Default for AddressModel {
 }
 
 impl AddressModel {
-    /// No regions: files run at address 0, and no data word is taken for a pointer.
+    /// No regions: no data word is taken for a pointer.
     pub const fn new(isa: IsaKind) -> Self {
         Self { isa, regions: heapless::Vec::new() }
     }
 
-    /// The regions, sorted by offset in the old image.
+    /// The regions; the first that holds an address decides.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
@@ -73,103 +72,92 @@ impl AddressModel {
     /// Adds a region behind the last.
     ///
     /// # Errors
-    /// [`Error::OverBudget`] beyond [`MAX_REGIONS`], [`Error::OutOfRange`] when regions are not sorted.
+    /// [`Error::OverBudget`] beyond [`MAX_REGIONS`].
     pub fn push(&mut self, region: Region) -> Result<(), Error> {
-        if let Some(last) = self.regions.last()
-            && (region.old < last.old || region.new < last.new)
-        {
-            let (found, limit) = (u64::from(region.old), u64::from(last.old));
-            return Err(Error::OutOfRange { field: "region.old", found, limit });
-        }
         let limit = MAX_REGIONS as u64;
         self.regions.push(region).map_err(|_| Error::OverBudget { field: "regions", requested: limit + 1, limit })
     }
 
-    /// Address of an offset in the old image.
-    #[inline]
-    pub fn old_address(&self, offset: u32) -> u32 {
-        match self.regions.iter().rev().find(|r| r.old <= offset) {
-            Some(r) => (offset - r.old).wrapping_add(r.old_address),
-            None => offset,
-        }
-    }
-
-    /// Address of an offset in the new file.
-    #[inline]
-    pub fn new_address(&self, offset: u32) -> u32 {
-        match self.regions.iter().rev().find(|r| r.new <= offset) {
-            Some(r) => (offset - r.new).wrapping_add(r.new_address),
-            None => offset,
-        }
-    }
-
-    /// The region that `address` points into.
+    /// The region that the absolute address points into.
     #[inline]
     pub fn region_of(&self, address: u32) -> Option<&Region> {
-        self.regions.iter().find(|r| address.wrapping_sub(r.old_address) < r.len)
+        self.regions.iter().find(|r| address.wrapping_sub(r.old_base).wrapping_sub(r.start) < r.len)
     }
 
-    /// Where the thing at `address` of the old image is in the new file.
+    /// How an absolute address of the old image reads in the new file.
     #[inline]
-    pub fn relocate<const N: usize>(&self, address: u32, old_len: u32, map: &Map<N>) -> Target {
-        let (offset, region) = match self.region_of(address) {
-            Some(r) => (address.wrapping_sub(r.old_address).wrapping_add(r.old), Some(r)),
-            None if self.regions.is_empty() && address < old_len => (address, None),
-            None => return Target::External(address),
-        };
-        let back = |new: u32| match region {
-            Some(r) => new.wrapping_sub(r.new).wrapping_add(r.new_address),
-            None => new,
-        };
-        match map.map(offset) {
-            Some(Mapped::Inside(new)) => Target::Inside(back(new)),
-            Some(Mapped::Near(new)) => Target::Near(back(new)),
+    pub fn relocate<const N: usize>(&self, address: u32, map: &Map<N>) -> Target {
+        let Some(r) = self.region_of(address) else { return Target::External(address) };
+        match map.map(address.wrapping_sub(r.old_base)) {
+            Some(Mapped::Inside(new)) => Target::Inside(new.wrapping_add(r.new_base)),
+            Some(Mapped::Near(new)) => Target::Near(new.wrapping_add(r.new_base)),
             None => Target::External(address),
         }
     }
 
-    /// Codes instruction set and regions; an encoder passes the model, a decoder [`AddressModel::default`].
+    /// How an offset into the old image, the target of a PC-relative reference, reads in the new file.
+    #[inline]
+    pub fn relocate_offset<const N: usize>(offset: u32, old_len: u32, map: &Map<N>) -> Target {
+        if offset >= old_len {
+            return Target::External(offset);
+        }
+        match map.map(offset) {
+            Some(Mapped::Inside(new)) => Target::Inside(new),
+            Some(Mapped::Near(new)) => Target::Near(new),
+            None => Target::External(offset),
+        }
+    }
+}
+
+/// Adaptive state of the address model's code.
+#[derive(Clone, Debug, Default)]
+pub struct AddressCode {
+    numbers: NumberModel,
+}
+
+impl AddressCode {
+    /// A code that has seen nothing.
+    pub const fn new() -> Self {
+        Self { numbers: NumberModel::new() }
+    }
+
+    /// Bits that one region can take at most.
+    pub const MAX_BITS: usize = 3 * crate::entropy::number::MAX_BITS + 5 + 32;
+
+    /// Codes the instruction set and the number of regions. An encoder passes them, a decoder passes anything.
     ///
     /// # Errors
-    /// [`Error::Unknown`] for an instruction set that this decoder does not know, and those of
-    /// [`AddressModel::push`].
-    pub fn code<C: Coder>(&self, coder: &mut C) -> Result<Self, Error> {
-        let mut small = NumberModel::new();
-        let mut large = NumberModel::new();
-        let isa = small.code(coder, u32::from(self.isa.id()));
+    /// [`Error::Unknown`] for an instruction set that this decoder does not know.
+    pub fn code_head<C: Coder>(coder: &mut C, isa: IsaKind, regions: usize) -> Result<(IsaKind, usize), Error> {
+        let isa = coded_bits(coder, u32::from(isa.id()), ISA_BITS);
+        let regions = coded_bits(coder, regions as u32, REGION_BITS);
         let isa = IsaKind::from_id(isa).ok_or(Error::Unknown { field: "isa", found: u64::from(isa) })?;
-        let count = small.code(coder, self.regions.len() as u32);
-        if count > MAX_REGIONS as u32 {
-            let (requested, limit) = (u64::from(count), MAX_REGIONS as u64);
-            return Err(Error::OverBudget { field: "regions", requested, limit });
-        }
-        let mut model = Self::new(isa);
-        for i in 0..count as usize {
-            let r = self.regions.get(i).copied().unwrap_or_default();
-            let mut signed = |value: u32| unzigzag(large.code(coder, zigzag(value as i32))) as u32;
-            let old = signed(r.old);
-            let new = signed(r.new.wrapping_sub(r.old)).wrapping_add(old);
-            let len = signed(r.len);
-            let new_address = signed(r.new_address.wrapping_sub(r.old_address));
-            let old_address = coded_address(coder, r.old_address);
-            model.push(Region { old, new, len, old_address, new_address: new_address.wrapping_add(old_address) })?;
-        }
-        Ok(model)
+        Ok((isa, regions as usize))
+    }
+
+    /// Codes one region.
+    pub fn code<C: Coder>(&mut self, coder: &mut C, r: Region) -> Region {
+        let start = self.numbers.code(coder, r.start);
+        let len = self.numbers.code(coder, r.len);
+        let slide = unzigzag(self.numbers.code(coder, zigzag(r.new_base.wrapping_sub(r.old_base) as i32)));
+        let old_base = coded_address(coder, r.old_base);
+        Region { start, len, old_base, new_base: old_base.wrapping_add(slide as u32) }
     }
 }
 
-/// An address: number of trailing zero bits in 5 bits, then the rest; link addresses are round.
+/// Bits that name the instruction set.
+const ISA_BITS: u32 = 5;
+/// Bits that count the regions.
+const REGION_BITS: u32 = 3;
+const _: () = assert!(MAX_REGIONS < 1 << REGION_BITS);
+
+/// A number of `bits` bits, most significant first.
+fn coded_bits<C: Coder>(coder: &mut C, value: u32, bits: u32) -> u32 {
+    (0..bits).rev().fold(0, |so_far, i| so_far << 1 | coder.code(value >> i & 1, 1 << 15))
+}
+
+/// A link address: the number of its trailing zero bits in 5 bits, then the rest. Link addresses are round.
 fn coded_address<C: Coder>(coder: &mut C, address: u32) -> u32 {
-    const EVEN: u32 = 1 << 15;
-    let zeros = address.trailing_zeros().min(31);
-    let mut shift = 0;
-    for i in (0..5).rev() {
-        shift = shift << 1 | coder.code(zeros >> i & 1, EVEN);
-    }
-    let mut value = 0;
-    for i in (shift..32).rev() {
-        value = value << 1 | coder.code(address >> i & 1, EVEN);
-    }
-    ((u64::from(value)) << shift) as u32
+    let zeros = coded_bits(coder, address.trailing_zeros().min(31), 5);
+    coded_bits(coder, address >> zeros, 32 - zeros) << zeros
 }
-

@@ -38,9 +38,17 @@ enum Form {
     /// `LDS`, `STS`: two words.
     Data,
     /// Signed word offset of `bits` bits at bit `at`.
-    Relative { kind: Kind, bits: u32, at: u32 },
+    Relative {
+        kind: Kind,
+        bits: u32,
+        at: u32,
+    },
     /// One half of an immediate, whose other half is an instruction with the opcode `other`.
-    Half { high: bool, negative: bool, other: u32 },
+    Half {
+        high: bool,
+        negative: bool,
+        other: u32,
+    },
 }
 
 fn form(word: u32) -> Form {
@@ -170,9 +178,8 @@ mod tests {
     #[test]
     fn reads_what_an_assembler_wrote() {
         let code = [
-            0x940F, 0x0801, 0x940C, 0x0082, 0xD013, 0xCFFA, 0xF089, 0xF7C1,
-            0xF07E, 0xE684, 0xE092, 0xE6E8, 0x2F23, 0xE0F2, 0x59AC, 0x4FBD,
-            0x9140, 0x0266, 0x9350, 0x0267, 0xE800, 0xE010, 0xE025, 0x3026,
+            0x940F, 0x0801, 0x940C, 0x0082, 0xD013, 0xCFFA, 0xF089, 0xF7C1, 0xF07E, 0xE684, 0xE092, 0xE6E8,
+            0x2F23, 0xE0F2, 0x59AC, 0x4FBD, 0x9140, 0x0266, 0x9350, 0x0267, 0xE800, 0xE010, 0xE025, 0x3026,
         ]
         .map(u16::to_le_bytes);
         let expected = [
@@ -196,5 +203,13 @@ mod tests {
             (0x2A, Kind::AbsAddress, 0x080),
         ];
         golden(&Avr, 0x104, code.as_flattened(), &expected);
+    }
+
+    /// ldi r24, 1; ldi r24, 2; ldi r25, 3
+    #[test]
+    fn pairs_the_halves_of_one_value() {
+        let code = [0xE081_u16, 0xE082, 0xE093].map(u16::to_le_bytes);
+        let expected = [(2, Kind::AbsAddress, 0x302), (4, Kind::AbsAddress, 0x302)];
+        golden(&Avr, 0, code.as_flattened(), &expected);
     }
 }

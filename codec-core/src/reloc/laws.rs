@@ -92,13 +92,14 @@ impl<I: Isa> Subject<'_, I> {
                     let new_pc = pc.wrapping_add(random.displacement(align));
                     let near = new_pc.wrapping_sub(pc).wrapping_add(random.displacement(align));
                     let new_target = site.target.wrapping_add(near);
-                    match (self.half)(word_at(&code, centre)) {
-                        None => moved += usize::from(self.moves(code, centre, site, new_pc, new_target)),
-                        Some(half) => match self.moves_pair(&code, centre, pc, site, half, new_pc, new_target) {
+                    if (self.half)(word_at(&code, centre)).is_none() {
+                        moved += usize::from(self.moves(code, centre, site, new_pc, new_target));
+                    } else {
+                        match self.moves_pair(&code, centre, pc, new_pc, new_target) {
                             Some(true) => pairs += 1,
                             Some(false) => astray += 1,
                             None => {}
-                        },
+                        }
                     }
                 }
                 places += 1;
@@ -121,7 +122,11 @@ impl<I: Isa> Subject<'_, I> {
         assert!(len % align == 0 || centre + len == code.len(), "{site:?} in {code:02x?} at {centre}");
         assert!(site.kind != Kind::Plain || site.target == 0, "{site:?}");
         let same = self.isa.relocate(&window, &site, pc, site.target);
-        assert_eq!(same, Some(low_bits(word_at(code, centre), len)), "{site:?} at {pc:#x} in {code:02x?} at {centre}");
+        assert_eq!(
+            same,
+            Some(low_bits(word_at(code, centre), len)),
+            "{site:?} at {pc:#x} in {code:02x?} at {centre}"
+        );
         site
     }
 
@@ -131,45 +136,46 @@ impl<I: Isa> Subject<'_, I> {
         let (whole, clipped) = (Window::new(code, centre), Window::new(clipped, WINDOW_BEFORE));
         let site = self.isa.site(&whole, pc);
         assert_eq!(site, self.isa.site(&clipped, pc), "{code:02x?} at {centre}");
-        let move_in = |w: &Window<'_>| self.isa.relocate(w, &site, pc.wrapping_add(64), site.target.wrapping_add(4096));
+        let move_in =
+            |w: &Window<'_>| self.isa.relocate(w, &site, pc.wrapping_add(64), site.target.wrapping_add(4096));
         assert_eq!(move_in(&whole), move_in(&clipped), "{code:02x?} at {centre}");
     }
 
     /// No arguments, however senseless, cause a panic.
     fn survives(&self, code: &[u8], centre: usize, random: &mut Random) {
-        let kind = [Kind::Plain, Kind::Call, Kind::Literal, Kind::PcAddress, Kind::AbsAddress, Kind::Pointer][random.below(6)];
+        let kind = [Kind::Plain, Kind::Call, Kind::Literal, Kind::PcAddress, Kind::AbsAddress, Kind::Pointer]
+            [random.below(6)];
         let site = Site { len: random.next() as u8, kind, target: random.next() };
         let _ = self.isa.relocate(&Window::new(code, centre), &site, random.next(), random.next());
     }
 
     /// A unit that could be moved refers to what was asked for.
     fn moves(&self, mut code: [u8; CODE], centre: usize, site: Site, new_pc: u32, new_target: u32) -> bool {
-        let Some(bits) = self.isa.relocate(&Window::new(&code, centre), &site, new_pc, new_target) else { return false };
+        let Some(bits) = self.isa.relocate(&Window::new(&code, centre), &site, new_pc, new_target) else {
+            return false;
+        };
         put(&mut code, centre, site, bits);
         let found = self.isa.site(&Window::new(&code, centre), new_pc);
-        assert_eq!(found, Site { target: new_target, ..site }, "{bits:#x} at {new_pc:#x} in {code:02x?} at {centre}");
+        assert_eq!(
+            found,
+            Site { target: new_target, ..site },
+            "{bits:#x} at {new_pc:#x} in {code:02x?} at {centre}"
+        );
         true
     }
 
-    /// Whether both halves of an address, when they could be moved, refer to what was asked for.
-    #[expect(clippy::too_many_arguments)]
-    fn moves_pair(
-        &self,
-        code: &[u8; CODE],
-        centre: usize,
-        pc: u32,
-        site: Site,
-        half: Half,
-        new_pc: u32,
-        new_target: u32,
-    ) -> Option<bool> {
+    /// Whether both halves of an address refer to what was asked for. `None` when they could not be moved.
+    fn moves_pair(&self, code: &[u8; CODE], centre: usize, pc: u32, new_pc: u32, new_target: u32) -> Option<bool> {
+        let site_at = |at: usize| {
+            let at_pc = pc.wrapping_add(at as u32).wrapping_sub(centre as u32);
+            self.isa.site(&Window::new(code, at), at_pc)
+        };
+        let site = site_at(centre);
+        let half = (self.half)(word_at(code, centre))?;
+        let other = Half { high: !half.high, ..half };
+        let is_other = |at: usize| (self.half)(word_at(code, at)) == Some(other) && site_at(at) == site;
         let reach = WINDOW_AFTER - usize::from(site.len);
         let places = (centre - reach..=centre + reach).step_by(self.isa.align() as usize);
-        let is_other = |at: usize| {
-            let at_pc = pc.wrapping_add(at as u32).wrapping_sub(centre as u32);
-            let wanted = Half { high: !half.high, ..half };
-            (self.half)(word_at(code, at)) == Some(wanted) && self.isa.site(&Window::new(code, at), at_pc) == site
-        };
         let mut new_code = *code;
         let mut others = 0;
         for at in places.filter(|&at| at == centre || is_other(at)) {

@@ -9,9 +9,16 @@
 //!
 //! All addresses are 32 bit and wrap; 64-bit instruction sets use the low half.
 
+pub mod a32;
+pub mod aarch64;
 pub mod address;
+pub mod avr;
+#[cfg(test)]
+mod laws;
 mod plain;
+pub mod riscv;
 pub mod thumb;
+pub mod xtensa;
 
 /// Bytes visible before the place looked at.
 pub const WINDOW_BEFORE: usize = 16;
@@ -109,15 +116,52 @@ pub trait Isa {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum IsaKind {
-    /// No code: units of four bytes, no addresses but those of the regions.
+    /// No code: units of up to four bytes, no addresses but pointers into the regions.
     Plain = 0,
     /// [`thumb::Thumb`].
     Thumb = 1,
+    /// [`a32::A32`].
+    A32 = 2,
+    /// [`aarch64::AArch64`].
+    AArch64 = 3,
+    /// [`riscv::RiscV`], 32 bit.
+    Rv32 = 4,
+    /// [`riscv::RiscV`], 64 bit.
+    Rv64 = 5,
+    /// [`xtensa::Xtensa`].
+    Xtensa = 6,
+    /// [`avr::Avr`].
+    Avr = 7,
+}
+
+/// Calls a method of the instruction set that `$kind` names.
+macro_rules! dispatch {
+    ($kind:expr, $method:ident($($argument:expr),*)) => {
+        match $kind {
+            IsaKind::Plain => plain::Plain.$method($($argument),*),
+            IsaKind::Thumb => thumb::Thumb.$method($($argument),*),
+            IsaKind::A32 => a32::A32.$method($($argument),*),
+            IsaKind::AArch64 => aarch64::AArch64.$method($($argument),*),
+            IsaKind::Rv32 => riscv::RiscV { rv64: false }.$method($($argument),*),
+            IsaKind::Rv64 => riscv::RiscV { rv64: true }.$method($($argument),*),
+            IsaKind::Xtensa => xtensa::Xtensa.$method($($argument),*),
+            IsaKind::Avr => avr::Avr.$method($($argument),*),
+        }
+    };
 }
 
 impl IsaKind {
     /// Every instruction set, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::Plain, Self::Thumb];
+    pub const ALL: [Self; 8] = [
+        Self::Plain,
+        Self::Thumb,
+        Self::A32,
+        Self::AArch64,
+        Self::Rv32,
+        Self::Rv64,
+        Self::Xtensa,
+        Self::Avr,
+    ];
 
     /// Number in the container.
     pub const fn id(self) -> u8 {
@@ -134,29 +178,26 @@ impl IsaKind {
         match self {
             Self::Plain => "plain",
             Self::Thumb => "thumb",
+            Self::A32 => "a32",
+            Self::AArch64 => "aarch64",
+            Self::Rv32 => "rv32",
+            Self::Rv64 => "rv64",
+            Self::Xtensa => "xtensa",
+            Self::Avr => "avr",
         }
     }
 }
 
 impl Isa for IsaKind {
     fn align(&self) -> u32 {
-        match self {
-            Self::Plain => plain::Plain.align(),
-            Self::Thumb => thumb::Thumb.align(),
-        }
+        dispatch!(self, align())
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        match self {
-            Self::Plain => plain::Plain.site(window, pc),
-            Self::Thumb => thumb::Thumb.site(window, pc),
-        }
+        dispatch!(self, site(window, pc))
     }
 
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
-        match self {
-            Self::Plain => plain::Plain.relocate(window, site, new_pc, new_target),
-            Self::Thumb => thumb::Thumb.relocate(window, site, new_pc, new_target),
-        }
+        dispatch!(self, relocate(window, site, new_pc, new_target))
     }
 }

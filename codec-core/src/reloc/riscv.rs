@@ -73,7 +73,9 @@ enum Form {
     Other,
     Relative(Kind, Immediate),
     /// `AUIPC` if `pc_relative`, else `LUI`.
-    High { pc_relative: bool },
+    High {
+        pc_relative: bool,
+    },
     /// Adds a low part; the kind is that of an address formed with an `AUIPC`.
     Low(Kind, Immediate),
 }
@@ -226,10 +228,10 @@ impl RiscV {
                 _ => false,
             },
             _ => match word >> 12 & 15 {
-                9 if word >> 2 & 31 == 0 => by_call,        // C.JALR
-                8 if word >> 2 & 31 == 0 => false,          // C.JR
-                0 | 1 | 4 | 5 | 8 | 9 => is(rd(word)),      // C.SLLI, C.LWSP, C.MV, C.ADD
-                6 | 7 => self.rv64 && is(rd(word)),         // C.LDSP
+                9 if word >> 2 & 31 == 0 => by_call,   // C.JALR
+                8 if word >> 2 & 31 == 0 => false,     // C.JR
+                0 | 1 | 4 | 5 | 8 | 9 => is(rd(word)), // C.SLLI, C.LWSP, C.MV, C.ADD
+                6 | 7 => self.rv64 && is(rd(word)),    // C.LDSP
                 _ => false,
             },
         }
@@ -310,11 +312,11 @@ mod tests {
     #[test]
     fn reads_what_an_assembler_wrote() {
         let code = [
-            0x00EF, 0x0004, 0xF2EF, 0xFFDF, 0x006F, 0x0660, 0xA08D, 0xBFCD, 0x0F63, 0x04B5, 0x76E3,
-            0xFED6, 0xC939, 0xF3FD, 0x2889, 0x1097, 0xFE38, 0x80E7, 0xFDE0, 0x1317, 0xFE38, 0x0067,
-            0xFD63, 0x7517, 0xFDC8, 0x0513, 0xFD25, 0x7597, 0xFDC8, 0x8636, 0xA703, 0x7C65, 0x7597,
-            0xFDC8, 0xA023, 0x7EE5, 0x87B7, 0x3FC8, 0x8813, 0x8007, 0x7437, 0x3FC8, 0x4505, 0x2507,
-            0x0004, 0x1123, 0x00A4, 0x57B7, 0x1234, 0x87AE, 0x43DC, 0x1337, 0x4038, 0x00E7, 0xFFC3,
+            0x00EF, 0x0004, 0xF2EF, 0xFFDF, 0x006F, 0x0660, 0xA08D, 0xBFCD, 0x0F63, 0x04B5, 0x76E3, 0xFED6,
+            0xC939, 0xF3FD, 0x2889, 0x1097, 0xFE38, 0x80E7, 0xFDE0, 0x1317, 0xFE38, 0x0067, 0xFD63, 0x7517,
+            0xFDC8, 0x0513, 0xFD25, 0x7597, 0xFDC8, 0x8636, 0xA703, 0x7C65, 0x7597, 0xFDC8, 0xA023, 0x7EE5,
+            0x87B7, 0x3FC8, 0x8813, 0x8007, 0x7437, 0x3FC8, 0x4505, 0x2507, 0x0004, 0x1123, 0x00A4, 0x57B7,
+            0x1234, 0x87AE, 0x43DC, 0x1337, 0x4038, 0x00E7, 0xFFC3,
         ]
         .map(u16::to_le_bytes);
         let expected = [
@@ -353,9 +355,9 @@ mod tests {
     #[test]
     fn reads_what_an_assembler_wrote_for_64_bit() {
         let code = [
-            0x00EF, 0x0004, 0xF2EF, 0xFFDF, 0x006F, 0x06A0, 0xA09D, 0xBFCD, 0x0163, 0x06B5, 0x76E3,
-            0xFED6, 0xCD29, 0xF3FD, 0x2505, 0xE503, 0x0005, 0x1097, 0xFE38, 0x80E7, 0xFDA0, 0x1317,
-            0xFE38, 0x0067, 0xFD23, 0x7517, 0xFDC8, 0x0513, 0xFCE5,
+            0x00EF, 0x0004, 0xF2EF, 0xFFDF, 0x006F, 0x06A0, 0xA09D, 0xBFCD, 0x0163, 0x06B5, 0x76E3, 0xFED6,
+            0xCD29, 0xF3FD, 0x2505, 0xE503, 0x0005, 0x1097, 0xFE38, 0x80E7, 0xFDA0, 0x1317, 0xFE38, 0x0067,
+            0xFD23, 0x7517, 0xFDC8, 0x0513, 0xFCE5,
         ]
         .map(u16::to_le_bytes);
         let expected = [
@@ -376,5 +378,40 @@ mod tests {
             (0x36, Kind::PcAddress, 0x3FC8_7000),
         ];
         golden(&RiscV { rv64: true }, 0x4200_0000, code.as_flattened(), &expected);
+    }
+
+    /// lui t0, 0x17b70; addi t1, t1, 1; lw a0, 16(a5). The upper half of the first reads as lui a5.
+    #[test]
+    fn takes_no_half_instruction_for_a_high_part() {
+        let code = [0x17B7_02B7_u32, 0x0013_0313, 0x0107_A503].map(u32::to_le_bytes);
+        golden(&RiscV { rv64: false }, 0, code.as_flattened(), &[]);
+    }
+
+    #[test]
+    fn forgets_what_is_overwritten() {
+        let code = [
+            0x7537, 0x3FC8, // lui a0, 0x3fc87
+            0x00EF, 0x0004, // jal ra, . + 0x40000
+            0x2583, 0x0045, // lw a1, 4(a0)
+            0x74B7, 0x3FC8, // lui s1, 0x3fc87
+            0x00EF, 0x0004, // jal ra, . + 0x40000
+            0xA583, 0x0044, // lw a1, 4(s1)
+            0x77B7, 0x3FC8, // lui a5, 0x3fc87
+            0x431C, // c.lw a5, 0(a4)
+            0xA583, 0x0047, // lw a1, 4(a5)
+            0x77B7, 0x3FC8, // lui a5, 0x3fc87
+            0xC31C, // c.sw a5, 0(a4)
+            0xA583, 0x0047, // lw a1, 4(a5)
+        ]
+        .map(u16::to_le_bytes);
+        let expected = [
+            (0x04, Kind::Call, 0x4_0004),
+            (0x0C, Kind::AbsAddress, 0x3FC8_7004),
+            (0x10, Kind::Call, 0x4_0010),
+            (0x14, Kind::AbsAddress, 0x3FC8_7004),
+            (0x22, Kind::AbsAddress, 0x3FC8_7004),
+            (0x28, Kind::AbsAddress, 0x3FC8_7004),
+        ];
+        golden(&RiscV { rv64: false }, 0, code.as_flattened(), &expected);
     }
 }

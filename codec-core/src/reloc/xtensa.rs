@@ -22,6 +22,8 @@ const NEXT: u32 = 4;
 const ENTRY_A1: u16 = 0x136;
 /// `RET.N`; `RETW.N` has one bit more, 0x10.
 const RET_N: u16 = 0xF00D;
+/// Low 8 bits of `RET`, the others are 0; `RETW` likewise has one bit more.
+const RET: u8 = 0x80;
 /// Low 6 bits of `J`.
 const J: u8 = 0x06;
 
@@ -35,7 +37,10 @@ enum Form {
     Call,
     Literal,
     /// Signed byte offset of `bits` bits, at the top of the 24.
-    Relative { kind: Kind, bits: u32 },
+    Relative {
+        kind: Kind,
+        bits: u32,
+    },
     /// Unsigned byte offset of 8 bits, at the top of the 24.
     Loop,
     /// Unsigned byte offset of 6 bits, in two pieces.
@@ -97,12 +102,9 @@ impl Isa for Xtensa {
 /// The unit at the window's place, if it is whole.
 fn decode(window: &Window<'_>, pc: u32) -> Option<Site> {
     let (word, len) = fetch(window)?;
-    if let Some(padding) = padding(window, pc, len) {
-        return Some(Site::plain(padding));
-    }
     let next = pc.wrapping_add(NEXT);
     let (kind, target) = match form(word) {
-        Form::Other => return Some(Site::plain(len)),
+        Form::Other => return Some(Site::plain(padding(window, pc, len).unwrap_or(len))),
         Form::Call => (Kind::Call, call_base(pc).wrapping_add(sign_extend(word >> 6, 18) << 2)),
         Form::Literal => (Kind::Literal, literal_base(pc).wrapping_add((0xFFFF_0000 | word >> 8) << 2)),
         Form::Relative { kind, bits } => (kind, next.wrapping_add(sign_extend(word >> (24 - bits), bits))),
@@ -125,8 +127,13 @@ fn fetch(window: &Window<'_>) -> Option<(u32, u8)> {
 /// How many of the `len` bytes at the window's place are only there to align what follows. They read as the
 /// beginning of an instruction, and whoever takes them for one misses the next.
 fn padding(window: &Window<'_>, pc: u32, len: u8) -> Option<u8> {
-    let never_passed = window.u16(-2).is_some_and(|half| half & !0x10 == RET_N)
-        || window.u8(-3).is_some_and(|byte| byte & 0x3F == J);
+    // Nothing runs on past a return or a jump.
+    let never_passed = match (window.u8(-3), window.u16(-2)) {
+        (_, Some(half)) if half & !0x10 == RET_N => true,
+        (Some(byte), _) if byte & 0x3F == J => true,
+        (Some(byte), Some(0)) => byte & !0x10 == RET,
+        _ => false,
+    };
     let zeros = (0..len).take_while(|&i| window.u8(isize::from(i)) == Some(0)).count() as u8;
     if never_passed && zeros > 0 {
         return Some(zeros);
@@ -175,12 +182,11 @@ mod tests {
     #[test]
     fn reads_what_an_assembler_wrote() {
         let code = [
-            0x45, 0xFF, 0x0F, 0x06, 0x11, 0x00, 0x21, 0xFC, 0xFF, 0x16, 0xE2, 0x03, 0x56, 0x03, 0xFF,
-            0x96, 0x84, 0x03, 0xD6, 0xA5, 0xFE, 0x26, 0x56, 0x32, 0x66, 0x07, 0xE4, 0xA6, 0x98, 0x2C,
-            0xE6, 0x99, 0xDE, 0xB6, 0xBA, 0x26, 0xF6, 0xBB, 0xD8, 0x37, 0x12, 0x20, 0x57, 0x94, 0xD2,
-            0xF7, 0x76, 0x1A, 0x87, 0xD7, 0xCC, 0x9C, 0x49, 0x2D, 0x03, 0xDC, 0x0A, 0x28, 0x13, 0x4A,
-            0x23, 0x21, 0xEF, 0xFF, 0x22, 0x23, 0x01, 0x22, 0xC3, 0x01, 0x05, 0xFB, 0x0F, 0x0D, 0xF0,
-            0x0D, 0xF0,
+            0x45, 0xFF, 0x0F, 0x06, 0x11, 0x00, 0x21, 0xFC, 0xFF, 0x16, 0xE2, 0x03, 0x56, 0x03, 0xFF, 0x96, 0x84,
+            0x03, 0xD6, 0xA5, 0xFE, 0x26, 0x56, 0x32, 0x66, 0x07, 0xE4, 0xA6, 0x98, 0x2C, 0xE6, 0x99, 0xDE, 0xB6,
+            0xBA, 0x26, 0xF6, 0xBB, 0xD8, 0x37, 0x12, 0x20, 0x57, 0x94, 0xD2, 0xF7, 0x76, 0x1A, 0x87, 0xD7, 0xCC,
+            0x9C, 0x49, 0x2D, 0x03, 0xDC, 0x0A, 0x28, 0x13, 0x4A, 0x23, 0x21, 0xEF, 0xFF, 0x22, 0x23, 0x01, 0x22,
+            0xC3, 0x01, 0x05, 0xFB, 0x0F, 0x0D, 0xF0, 0x0D, 0xF0,
         ];
         let (start, fwd) = (0x4010_0008, 0x4010_0053);
         let expected = [
@@ -236,5 +242,29 @@ mod tests {
         ]
         .map(|(at, kind, target): (usize, Kind, i32)| (at, kind, target as u32));
         golden(&Xtensa, 0x1000, &code, &expected);
+    }
+
+    #[test]
+    fn finds_what_follows_padding() {
+        let lens = |code: &[u8], pc: u32| {
+            let mut at = 0;
+            let mut lens = Vec::new();
+            while at < code.len() {
+                let site = Xtensa.site(&Window::new(code, at), pc.wrapping_add(at as u32));
+                lens.push(site.len);
+                at += usize::from(site.len);
+            }
+            lens
+        };
+        // retw.n, one byte, entry a1, 32
+        assert_eq!(lens(&[0x1D, 0xF0, 0x00, 0x36, 0x41, 0x00], 0x1001), [2, 1, 3]);
+        // j, two bytes, l32r
+        assert_eq!(lens(&[0x06, 0xF2, 0xFF, 0x00, 0x00, 0x81, 0xAE, 0xF8], 0x1003), [3, 2, 3]);
+        // retw, one byte, l32i
+        assert_eq!(lens(&[0x90, 0x00, 0x00, 0x00, 0x22, 0x23, 0x01], 0x1000), [3, 1, 3]);
+        // The end of a literal, entry a1, 48
+        assert_eq!(lens(&[0xF4, 0x3F, 0x36, 0x61, 0x00], 0x1002), [2, 3]);
+        // Elsewhere zeros are an instruction: mov.n a2, a3; ill
+        assert_eq!(lens(&[0x2D, 0x03, 0x00, 0x00, 0x00], 0x1001), [2, 3]);
     }
 }

@@ -10,33 +10,29 @@ use codec_core::delta::map::Segment;
 /// A pair of words at corresponding places that differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Changed {
-    /// Offset in the old image.
-    pub offset: u32,
     /// Old word.
     pub old: u32,
     /// New word.
     pub new: u32,
 }
 
-/// The words that differ between corresponding, word-aligned places.
-pub fn changed_words(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Changed> {
-    let word = |file: &[u8], at: u32| {
+/// All pairs of words at corresponding places, aligned in the old image.
+pub fn words<'a>(old: &'a [u8], new: &'a [u8], segments: &'a [Segment]) -> impl Iterator<Item = (u32, u32)> + 'a {
+    fn word(file: &[u8], at: u32) -> Option<u32> {
         let at = at as usize;
         file.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-    };
-    let mut changed = Vec::new();
-    for s in segments {
-        let mut at = s.old.next_multiple_of(4);
-        while at + 4 <= s.old_end() {
-            if let (Some(a), Some(b)) = (word(old, at), word(new, at - s.old + s.new))
-                && a != b
-            {
-                changed.push(Changed { offset: at, old: a, new: b });
-            }
-            at += 4;
-        }
     }
-    changed
+    segments.iter().flat_map(move |s| {
+        let first = s.old.next_multiple_of(4);
+        (first..s.old_end().saturating_sub(3))
+            .step_by(4)
+            .filter_map(move |at| Some((word(old, at)?, word(new, at - s.old + s.new)?)))
+    })
+}
+
+/// The words that differ between corresponding places.
+pub fn changed_words(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Changed> {
+    words(old, new, segments).filter(|(a, b)| a != b).map(|(old, new)| Changed { old, new }).collect()
 }
 
 /// A link address found, and how well it is supported.

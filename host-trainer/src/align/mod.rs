@@ -9,7 +9,7 @@ use codec_core::delta::map::Segment;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::{AddressModel, Region};
 use path::{Costs, Scene};
-use sites::{Addresses, Sites};
+use sites::{Reference, Sites};
 use std::collections::HashMap;
 use suffix::SuffixIndex;
 
@@ -22,33 +22,19 @@ pub struct Alignment {
     pub address: AddressModel,
 }
 
-struct OldSide<'a>(&'a AddressModel);
-struct NewSide<'a>(&'a AddressModel);
-
-impl Addresses for OldSide<'_> {
-    fn address(&self, offset: u32) -> u32 {
-        self.0.old_address(offset)
-    }
-    fn is_pointer(&self, word: u32) -> bool {
-        self.0.region_of(word).is_some()
-    }
-}
-
-impl Addresses for NewSide<'_> {
-    fn address(&self, offset: u32) -> u32 {
-        self.0.new_address(offset)
-    }
-    fn is_pointer(&self, word: u32) -> bool {
-        self.0.regions().iter().any(|r| word.wrapping_sub(r.new_address) < r.len)
-    }
-}
-
 /// Segments of `new` over `old` given the address model; `previous` says where addresses went, as far as known.
 pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
-    let old_sites = Sites::sweep(old, address.isa, &OldSide(address));
-    let new_sites = Sites::sweep(new, address.isa, &NewSide(address));
+    let old_sites = Sites::sweep(old, address.isa, |word| address.region_of(word).is_some());
+    let is_new_pointer = |word: u32| {
+        address.regions().iter().any(|r| {
+            let slack = r.len / 16 + 4096;
+            let low = r.start.saturating_sub(slack);
+            word.wrapping_sub(r.new_base).wrapping_sub(low) < r.len + 2 * slack
+        })
+    };
+    let new_sites = Sites::sweep(new, address.isa, is_new_pointer);
     let by_old = ByOld::new(previous);
-    let mapped: Vec<Option<u32>> = old_sites
+    let mapped: Vec<Option<Reference>> = old_sites
         .targets
         .iter()
         .map(|target| by_old.relocate((*target)?, address, old.len() as u32))
@@ -70,20 +56,20 @@ impl ByOld {
         Self(sorted)
     }
 
-    fn relocate(&self, target: u32, address: &AddressModel, old_len: u32) -> Option<u32> {
-        let region = address.region_of(target).copied();
-        let offset = match region {
-            Some(r) => target.wrapping_sub(r.old_address).wrapping_add(r.old),
-            None if address.regions().is_empty() && target < old_len => target,
-            None => return Some(target),
+    fn relocate(&self, from: Reference, address: &AddressModel, old_len: u32) -> Option<Reference> {
+        let (offset, base) = if from.absolute {
+            match address.region_of(from.target) {
+                Some(r) => (from.target.wrapping_sub(r.old_base), r.new_base),
+                None => return Some(from),
+            }
+        } else if from.target < old_len {
+            (from.target, 0)
+        } else {
+            return Some(from);
         };
         let after = self.0.partition_point(|s| s.old <= offset);
         let s = (1..=4).filter_map(|back| self.0.get(after.checked_sub(back)?)).find(|s| offset - s.old < s.len)?;
-        let new = offset - s.old + s.new;
-        Some(match region {
-            Some(r) => new.wrapping_sub(r.new).wrapping_add(r.new_address),
-            None => new,
-        })
+        Some(Reference { target: (offset - s.old + s.new).wrapping_add(base), absolute: from.absolute })
     }
 }
 
@@ -92,8 +78,32 @@ const LEAST_VOTES: usize = 6;
 /// Most displacements tried for parts that were moved in the file but not in memory.
 const SLIDES: usize = 6;
 
+/// Words that `region` predicts and the raw old word, or the regions before it, do not, less the opposite.
+fn gain(region: &Region, before: &[Region], old: &[u8], new: &[u8], segments: &[Segment]) -> i64 {
+    let by_old = ByOld::new(segments);
+    let mut with = AddressModel::new(IsaKind::Plain);
+    let mut without = AddressModel::new(IsaKind::Plain);
+    let _ = with.push(*region);
+    for r in before {
+        let _ = (with.push(*r), without.push(*r));
+    }
+    let mut sum = 0;
+    for (a, b) in bases::words(old, new, segments) {
+        if with.region_of(a) == without.region_of(a) {
+            continue;
+        }
+        let right = |model: &AddressModel| {
+            let from = Reference { target: a & !1, absolute: true };
+            let to = by_old.relocate(from, model, old.len() as u32).map_or(a, |r| r.target | a & 1);
+            i64::from(to == b)
+        };
+        sum += right(&with) - right(&without);
+    }
+    sum
+}
+
 /// The linked parts of the files: link addresses that explain how words changed.
-fn find_regions(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Region> {
+fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usize) -> Vec<Region> {
     let mut changed = bases::changed_words(old, new, segments);
     let mut slides: Vec<u32> = vec![0];
     let mut by_shift: HashMap<u32, u32> = HashMap::new();
@@ -103,9 +113,12 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Region> {
     let mut shifts: Vec<(u32, u32)> = by_shift.into_iter().filter(|s| s.0 != 0).collect();
     shifts.sort_unstable_by_key(|&(shift, len)| (std::cmp::Reverse(len), shift));
     slides.extend(shifts.iter().take(SLIDES).map(|s| s.0));
-    // (first offset explained, last offset explained, base)
-    let mut found: Vec<(u32, u32, bases::Base)> = Vec::new();
-    while found.len() < 4 {
+    let mut regions: Vec<Region> = Vec::new();
+    let mut most = 0;
+    for _ in 0..6 {
+        if regions.len() >= most_regions {
+            break;
+        }
         let Some(base) = slides
             .iter()
             .filter_map(|&slide| bases::vote(&changed, segments, slide))
@@ -113,56 +126,36 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Region> {
         else {
             break;
         };
-        if base.votes < LEAST_VOTES {
+        most = most.max(base.votes);
+        if base.votes < LEAST_VOTES.max(most / 20) {
             break;
         }
         let (explained, rest): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|c| bases::explains(&base, c, segments));
         changed = rest;
-        let mut offsets: Vec<u32> = explained.iter().map(|c| (c.old & !1).wrapping_sub(base.old)).collect();
-        offsets.sort_unstable();
-        let (Some(&first), Some(&last)) = (offsets.get(offsets.len() / 50), offsets.last()) else { break };
-        if !found.is_empty() && explained.len() < LEAST_VOTES.max(found[0].2.votes / 50) {
-            break;
+        let offsets = || explained.iter().map(|c| (c.old & !1).wrapping_sub(base.old));
+        let (Some(first), Some(last)) = (offsets().min(), offsets().max()) else { break };
+        let (start, len) = if regions.is_empty() { (0, old.len() as u32) } else { (first, last - first + 1) };
+        // Later, narrower regions are asked first.
+        let region = Region { start, len, old_base: base.old, new_base: base.new };
+        if gain(&region, &regions, old, new, segments) >= LEAST_VOTES as i64 {
+            regions.insert(0, region);
         }
-        found.push((first, last, base));
-    }
-    found.sort_by_key(|f| f.0);
-    let mut regions: Vec<Region> = Vec::new();
-    let mut edge = 0;
-    for (i, &(first, _, base)) in found.iter().enumerate() {
-        let start = if i == 0 { 0 } else { edge.max(first & !0xff) };
-        let end = found.get(i + 1).map_or(old.len() as u32, |next| next.0 & !0xff).max(start);
-        let new_start = if i == 0 { 0 } else { start.wrapping_add(base.old.wrapping_sub(base.new)) };
-        let slide = base.old.wrapping_sub(base.new);
-        let (new_start, new_address) = if slide == 0 || i == 0 {
-            (start, base.new.wrapping_add(start))
-        } else {
-            (new_start, base.new.wrapping_add(new_start))
-        };
-        regions.push(Region {
-            old: start,
-            new: new_start,
-            len: end - start,
-            old_address: base.old.wrapping_add(start),
-            new_address,
-        });
-        edge = end;
     }
     regions
 }
 
-/// Aligns `new` with `old`, reading both as code for `isa`.
-pub fn find(old: &[u8], new: &[u8], isa: IsaKind) -> Alignment {
+/// Aligns `new` with `old`, reading both as code for `isa`, with at most `most_regions` link addresses.
+pub fn find(old: &[u8], new: &[u8], isa: IsaKind, most_regions: usize, costs: Costs) -> Alignment {
     let mut address = AddressModel::new(isa);
-    let mut segments = align(old, new, &address, &[], Costs::default());
+    let mut segments = align(old, new, &address, &[], costs);
     for _ in 0..2 {
         let mut with_regions = AddressModel::new(isa);
-        let fits = find_regions(old, new, &segments).into_iter().all(|region| with_regions.push(region).is_ok());
+        let fits = find_regions(old, new, &segments, most_regions).into_iter().all(|region| with_regions.push(region).is_ok());
         if fits {
             address = with_regions;
         }
-        segments = align(old, new, &address, &segments, Costs::default());
+        segments = align(old, new, &address, &segments, costs);
     }
     Alignment { segments, address }
 }

@@ -1,6 +1,7 @@
 //! The alignment as a cheapest path: at every byte of the new file, either some stretch of the old one
 //! continues, or bytes are inserted. Costs are in bits, as the codec would spend them.
 
+use super::sites::Reference;
 use super::suffix::SuffixIndex;
 use codec_core::delta::map::Segment;
 
@@ -62,9 +63,9 @@ pub struct Scene<'a> {
     /// New bytes, addresses masked.
     pub new: &'a [u8],
     /// At the first byte of an address unit of the old image: where it would point in the new file.
-    pub old_targets: &'a [Option<u32>],
+    pub old_targets: &'a [Option<Reference>],
     /// At the first byte of an address unit of the new file: where it points.
-    pub new_targets: &'a [Option<u32>],
+    pub new_targets: &'a [Option<Reference>],
     /// Prices.
     pub costs: Costs,
 }

@@ -5,22 +5,23 @@ use codec_core::reloc::{Isa, IsaKind, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, W
 /// Words ahead of a literal load that are remembered as literals.
 const LITERAL_REACH: u32 = 1020;
 
+/// An address that a unit refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Absolute address, or offset in the file.
+    pub target: u32,
+    /// Which of the two.
+    pub absolute: bool,
+}
+
 /// One file as the aligner sees it.
 pub struct Sites {
     /// The bytes, with address fields replaced by a fixed value.
     pub masked: Vec<u8>,
     /// At the first byte of an address unit: the address it refers to. Absent elsewhere.
-    pub targets: Vec<Option<u32>>,
+    pub targets: Vec<Option<Reference>>,
     /// Offsets of words that a literal load reads.
     pub literals: Vec<u32>,
-}
-
-/// Offset in a file to address, and which words are pointers.
-pub trait Addresses {
-    /// Address of `offset`.
-    fn address(&self, offset: u32) -> u32;
-    /// Whether a word of this value counts as a pointer.
-    fn is_pointer(&self, word: u32) -> bool;
 }
 
 /// The window around `at` in a whole file.
@@ -31,18 +32,18 @@ pub fn window(file: &[u8], at: usize) -> Window<'_> {
 }
 
 impl Sites {
-    /// Sweeps `file` from its start.
-    pub fn sweep(file: &[u8], isa: IsaKind, addresses: &impl Addresses) -> Self {
+    /// Sweeps `file` from its start; `is_pointer` says which words count as pointers.
+    pub fn sweep(file: &[u8], isa: IsaKind, is_pointer: impl Fn(u32) -> bool) -> Self {
         let mut sites =
             Self { masked: file.to_vec(), targets: vec![None; file.len()], literals: Vec::new() };
         let mut is_literal = vec![false; file.len() / 4 + 1];
         let mut at = 0;
         while at < file.len() {
             let view = window(file, at);
-            let pc = addresses.address(at as u32);
+            let pc = at as u32;
             let word = if at % 4 == 0 { view.u32(0) } else { None };
             let site = match word {
-                Some(word) if is_literal[at / 4] || addresses.is_pointer(word) => {
+                Some(word) if is_literal[at / 4] || is_pointer(word) => {
                     if is_literal[at / 4] {
                         sites.literals.push(at as u32);
                     }
@@ -54,14 +55,14 @@ impl Sites {
             match site.kind {
                 Kind::Plain => {}
                 Kind::Pointer => {
-                    if addresses.is_pointer(site.target) {
+                    if is_pointer(site.target) {
                         sites.masked[at..at + 4].copy_from_slice(&[0xa5, 0x5a, 0xa5, 0x5a]);
-                        sites.targets[at] = Some(site.target & !1);
+                        sites.targets[at] = Some(Reference { target: site.target & !1, absolute: true });
                     }
                 }
                 kind => {
                     if kind == Kind::Literal {
-                        let offset = site.target.wrapping_sub(pc).wrapping_add(at as u32);
+                        let offset = site.target;
                         if offset % 4 == 0 && offset > at as u32 && offset - at as u32 <= LITERAL_REACH {
                             if let Some(mark) = is_literal.get_mut(offset as usize / 4) {
                                 *mark = true;
@@ -73,7 +74,7 @@ impl Sites {
                         && let Some(word) = isa.relocate(&view, &site, pc, fixed)
                     {
                         sites.masked[at..at + len].copy_from_slice(&word.to_le_bytes()[..len]);
-                        sites.targets[at] = Some(site.target);
+                        sites.targets[at] = Some(Reference { target: site.target, absolute: kind == Kind::AbsAddress });
                     }
                 }
             }

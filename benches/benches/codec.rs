@@ -1,0 +1,113 @@
+//! The codec's parts, each alone: range coder, mixing network, relocation.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use codec_core::entropy::range::{Coder, RangeDecoder, RangeEncoder};
+use codec_core::mix::mixer::{Mixer, WEIGHT_ONE};
+use codec_core::reloc::thumb::Thumb;
+use codec_core::reloc::{Isa, Window};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+const DECISIONS: usize = 1 << 16;
+
+/// Bits with the probability that the coder is told, from a fixed xorshift32 sequence: `(bit, p)`, p in 1/65536.
+fn decisions() -> Vec<(u32, u32)> {
+    let mut state = 0x9e37_79b9_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    (0..DECISIONS)
+        .map(|_| {
+            // Skewed to the edges, as after good predictions.
+            let p = if next() & 3 == 0 { (next() >> 16).clamp(1, 65535) } else { 64 + (next() & 255) };
+            (u32::from(next() >> 16 < p), p)
+        })
+        .collect()
+}
+
+fn range_coder(criterion: &mut Criterion) {
+    let decisions = decisions();
+    let mut group = criterion.benchmark_group("codec/range_coder");
+    group.throughput(Throughput::Elements(DECISIONS as u64)).measurement_time(Duration::from_secs(2));
+    group.bench_function("encode", |bencher| {
+        bencher.iter(|| {
+            let mut bytes = 0_u32;
+            let mut coder = RangeEncoder::new(|byte| bytes += u32::from(black_box(byte) != 0));
+            for &(bit, p) in &decisions {
+                coder.code(bit, p);
+            }
+            let _sink = coder.finish();
+            bytes
+        });
+    });
+    let mut payload = Vec::new();
+    let mut coder = RangeEncoder::new(|byte| payload.push(byte));
+    for &(bit, p) in &decisions {
+        coder.code(bit, p);
+    }
+    let _sink = coder.finish();
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            let mut coder = RangeDecoder::<256>::new();
+            let (mut rest, mut ones) = (&payload[..], 0);
+            for &(_, p) in &decisions {
+                if coder.buffered() < 8 {
+                    rest = &rest[coder.push(rest)..];
+                }
+                ones += coder.code(0, p);
+            }
+            ones
+        });
+    });
+    group.finish();
+}
+
+fn mixer(criterion: &mut Criterion) {
+    const INPUTS: usize = 8;
+    let decisions = decisions();
+    let mut group = criterion.benchmark_group("codec/mixer");
+    group.throughput(Throughput::Elements(DECISIONS as u64)).measurement_time(Duration::from_secs(2));
+    group.bench_function("mix_and_learn", |bencher| {
+        let mut mixer = Mixer::<INPUTS, 16>::new(WEIGHT_ONE / INPUTS as i32);
+        bencher.iter(|| {
+            let mut sum = 0;
+            for &(bit, p) in &decisions {
+                let logit = (p as i32 >> 5) - 1024;
+                let inputs = core::array::from_fn(|input| logit >> (input & 3));
+                sum ^= mixer.mix(&inputs, (p & 15) as usize);
+                mixer.learn(&inputs, bit, 32);
+            }
+            sum
+        });
+    });
+    group.finish();
+}
+
+fn relocation(criterion: &mut Criterion) {
+    let Some(update) = benches::updates().into_iter().find(|update| update.kind.name() == "near") else {
+        return;
+    };
+    let mut group = criterion.benchmark_group("codec/relocation");
+    group.throughput(Throughput::Bytes(update.old.len() as u64)).measurement_time(Duration::from_secs(2));
+    group.bench_function("thumb", |bencher| {
+        bencher.iter(|| {
+            let (mut at, mut sum) = (0, 0);
+            while at + 4 <= update.old.len() {
+                let window = Window::new(black_box(&update.old), at);
+                let site = Thumb.site(&window, at as u32);
+                let moved = Thumb.relocate(&window, &site, at as u32 + 8, site.target.wrapping_add(16));
+                sum ^= moved.unwrap_or(0);
+                at += usize::from(site.len.max(2));
+            }
+            sum
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(parts, range_coder, mixer, relocation);
+criterion_main!(parts);

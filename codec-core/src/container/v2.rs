@@ -1,0 +1,181 @@
+//! GMCF version 2, the air format: the header. FORMAT.md, section 6, is normative.
+
+use super::digest::{ID_LEN, Id, OLD_ID_LEN, OldId};
+use crate::Error;
+use crate::entropy::number::{unzigzag, zigzag};
+use crate::limits::Profile;
+
+/// First byte of every version 2 file: `G` with its high bit set.
+pub const MAGIC: u8 = 0xc7;
+
+/// Longest header, bytes.
+pub const MAX_HEADER_LEN: usize = 2 + 3 * MAX_VARINT_LEN + OLD_ID_LEN + ID_LEN;
+
+/// Longest varint of 32 bits.
+const MAX_VARINT_LEN: usize = 5;
+
+/// Bits of the second byte.
+mod flag {
+    pub const PROFILE: u8 = 0b0000_0011;
+    pub const DELTA: u8 = 0b0000_0100;
+    pub const CODED: u8 = 0b0000_1000;
+    pub const PRIMED: u8 = 0b0001_0000;
+    pub const RESERVED: u8 = 0b1110_0000;
+}
+
+/// How the payload says what the new file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The payload is the new file.
+    Stored,
+    /// The payload is range coded; the network starts from its prior.
+    Coded,
+    /// As `Coded`, after the network has learned from the whole old image.
+    Primed,
+}
+
+/// The image that a delta was made against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Old {
+    /// Length, bytes.
+    pub len: u32,
+    /// Identity.
+    pub id: OldId,
+}
+
+/// The header, with only legal values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Budget that decoding takes.
+    pub profile: Profile,
+    /// How the payload is coded.
+    pub mode: Mode,
+    /// Length of the new file, bytes.
+    pub new_len: u32,
+    /// The old image, for a delta.
+    pub old: Option<Old>,
+    /// Length of the payload that follows the header, bytes.
+    pub payload_len: u32,
+    /// Digest of the new file.
+    pub digest: Id,
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], Error> {
+        let left = &self.bytes[self.at..];
+        let taken = left.get(..len).ok_or(Error::Truncated { field, need: len as u64, have: left.len() as u64 })?;
+        self.at += len;
+        Ok(taken)
+    }
+
+    /// LEB128, at most 32 bits, no padding.
+    fn varint(&mut self, field: &'static str) -> Result<u32, Error> {
+        let mut value = 0u64;
+        for i in 0..MAX_VARINT_LEN {
+            let byte = self.take(field, 1)?[0];
+            value |= u64::from(byte & 0x7f) << (7 * i);
+            if byte & 0x80 == 0 {
+                let limit = u64::from(u32::MAX);
+                let padded = byte == 0 && i > 0;
+                if value > limit || padded {
+                    return Err(Error::OutOfRange { field, found: value, limit });
+                }
+                return Ok(value as u32);
+            }
+        }
+        Err(Error::OutOfRange { field, found: value, limit: u64::from(u32::MAX) })
+    }
+}
+
+fn put_varint<const N: usize>(out: &mut heapless::Vec<u8, N>, mut value: u32) -> Result<(), u8> {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80)?;
+        value >>= 7;
+    }
+    out.push(value as u8)
+}
+
+impl Header {
+    /// Reads the header at the start of `bytes`; returns it and its length.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when more bytes are needed (never for [`MAX_HEADER_LEN`] of them), [`Error::BadMagic`],
+    /// [`Error::Unknown`] for flags of the future, [`Error::OutOfRange`].
+    pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
+        let mut r = Reader { bytes, at: 0 };
+        if r.take("magic", 1)?[0] != MAGIC {
+            let mut found = [0; 4];
+            let n = bytes.len().min(4);
+            found[..n].copy_from_slice(&bytes[..n]);
+            return Err(Error::BadMagic { found });
+        }
+        let flags = r.take("flags", 1)?[0];
+        let mode = match (flags & flag::CODED != 0, flags & flag::PRIMED != 0) {
+            (false, false) => Mode::Stored,
+            (true, false) => Mode::Coded,
+            (true, true) => Mode::Primed,
+            (false, true) => return Err(Error::Unknown { field: "flags", found: u64::from(flags) }),
+        };
+        let profile = Profile::from_id(flags & flag::PROFILE).filter(|_| flags & flag::RESERVED == 0);
+        let profile = profile.ok_or(Error::Unknown { field: "flags", found: u64::from(flags) })?;
+        let new_len = r.varint("new_len")?;
+        let old = if flags & flag::DELTA != 0 {
+            let difference = i64::from(unzigzag(r.varint("old_len")?));
+            let len = i64::from(new_len) + difference;
+            let limit = u64::from(u32::MAX);
+            let len = u32::try_from(len).map_err(|_| Error::OutOfRange { field: "old_len", found: len as u64, limit })?;
+            let mut id = [0; OLD_ID_LEN];
+            id.copy_from_slice(r.take("old_id", OLD_ID_LEN)?);
+            Some(Old { len, id: OldId(id) })
+        } else {
+            None
+        };
+        let payload_len = match mode {
+            Mode::Stored => new_len,
+            Mode::Coded | Mode::Primed => r.varint("payload_len")?,
+        };
+        let mut digest = [0; ID_LEN];
+        digest.copy_from_slice(r.take("digest", ID_LEN)?);
+        Ok((Self { profile, mode, new_len, old, payload_len, digest: Id(digest) }, r.at))
+    }
+
+    /// The header's bytes.
+    ///
+    /// # Errors
+    /// [`Error::OutOfRange`] when the two lengths differ by 2 GiB or more.
+    pub fn emit(&self) -> Result<heapless::Vec<u8, MAX_HEADER_LEN>, Error> {
+        let mut out = heapless::Vec::new();
+        let mut flags = self.profile as u8;
+        match self.mode {
+            Mode::Stored => {}
+            Mode::Coded => flags |= flag::CODED,
+            Mode::Primed => flags |= flag::CODED | flag::PRIMED,
+        }
+        if self.old.is_some() {
+            flags |= flag::DELTA;
+        }
+        let full = |_| Error::BufferTooSmall { field: "header", need: 1, have: 0 };
+        out.push(MAGIC).and_then(|()| out.push(flags)).map_err(full)?;
+        put_varint(&mut out, self.new_len).map_err(full)?;
+        if let Some(old) = self.old {
+            let difference = i64::from(old.len) - i64::from(self.new_len);
+            let difference = i32::try_from(difference).map_err(|_| Error::OutOfRange {
+                field: "old_len",
+                found: u64::from(old.len),
+                limit: i32::MAX as u64,
+            })?;
+            put_varint(&mut out, zigzag(difference)).map_err(full)?;
+            out.extend_from_slice(&old.id.0).map_err(|_| full(0))?;
+        }
+        if self.mode != Mode::Stored {
+            put_varint(&mut out, self.payload_len).map_err(full)?;
+        }
+        out.extend_from_slice(&self.digest.0).map_err(|_| full(0))?;
+        Ok(out)
+    }
+}

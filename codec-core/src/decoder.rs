@@ -1,0 +1,374 @@
+//! The decoder: sans-IO, fixed memory, verified result.
+
+use crate::Error;
+use crate::container::digest::{Id, Sha256};
+use crate::container::v2::{Header, MAX_HEADER_LEN, Mode};
+use crate::delta::map::{MapModel, Segment};
+use crate::entropy::RangeDecoder;
+use crate::predict::prior::PRIOR;
+use crate::predict::{Files, MAX_STEP, Rebuilder};
+use crate::reloc::IsaKind;
+use crate::reloc::address::{AddressCode, AddressModel, MAX_REGIONS, Region};
+use crate::storage::ReadAt;
+
+/// What one call of [`Decoder::update`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Bytes of the input that were taken; call again with the rest.
+    pub consumed: usize,
+    /// Bytes of the output that are new.
+    pub written: usize,
+    /// What is needed to go on.
+    pub status: Status,
+}
+
+/// What the decoder waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// All input was taken; more is needed.
+    NeedInput,
+    /// The output is full.
+    NeedOutput,
+    /// The new file is complete, and its digest is right.
+    Done,
+}
+
+/// What stands before the first byte of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Header,
+    Stored,
+    Address,
+    Regions { left: usize },
+    Map,
+    Segments { left: u32 },
+    Prime,
+    Body,
+    Done,
+    Failed,
+}
+
+/// Bytes that one piece of the payload can take at most, given its bits: the coder reads four bytes ahead.
+const fn bytes(bits: usize) -> usize {
+    bits.div_ceil(8) + 8
+}
+
+const HEAD_BYTES: usize = bytes(16);
+const REGION_BYTES: usize = bytes(AddressCode::MAX_BITS);
+const COUNT_BYTES: usize = bytes(crate::entropy::number::MAX_BITS);
+const SEGMENT_BYTES: usize = bytes(MapModel::MAX_BITS);
+/// Two flags of at most 16 bits, and bytes whose decisions cost at most 11 bits, and a little for rounding.
+const UNIT_BYTES: usize = bytes(2 * 17 + 8 * MAX_STEP * 12);
+const BUFFER: usize = 192;
+const _: () = assert!(REGION_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT_BYTES <= BUFFER);
+
+/// Rebuilds one new file from one GMCF version 2 file. See [`crate::limits`] for ready-made sizes.
+///
+/// Nothing is written before header, budgets and the old image's identity have been checked. After an error, and
+/// after [`Status::Done`], every call returns [`Error::Finished`].
+#[derive(Debug)]
+pub struct Decoder<
+    O,
+    const SLOTS: usize,
+    const SEGMENTS: usize,
+    const REWRITES: usize,
+    const HISTORY: usize,
+    const INDEX: usize,
+> {
+    phase: Phase,
+    header: heapless::Vec<u8, MAX_HEADER_LEN>,
+    parsed: Option<Header>,
+    /// Bytes of the payload taken so far.
+    taken: u32,
+    coder: RangeDecoder<BUFFER>,
+    map: MapModel,
+    addresses: AddressCode,
+    address: AddressModel,
+    rebuilder: Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>,
+    digest: Option<Sha256>,
+    written: u32,
+    pending: heapless::Vec<u8, MAX_STEP>,
+}
+
+impl<
+    O: ReadAt,
+    const SLOTS: usize,
+    const SEGMENTS: usize,
+    const REWRITES: usize,
+    const HISTORY: usize,
+    const INDEX: usize,
+> Decoder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>
+{
+    /// A decoder that reads the old image through `old`; an empty source when there is none.
+    ///
+    /// The value is nearly all zeros, so that it can be built in place in a `static`.
+    pub const fn new(old: O) -> Self {
+        Self {
+            phase: Phase::Header,
+            header: heapless::Vec::new(),
+            parsed: None,
+            taken: 0,
+            coder: RangeDecoder::new(),
+            map: MapModel::new(),
+            addresses: AddressCode::new(),
+            address: AddressModel::new(IsaKind::Plain),
+            rebuilder: Rebuilder::new(old),
+            digest: None,
+            written: 0,
+            pending: heapless::Vec::new(),
+        }
+    }
+
+    /// The header, once it has been read and accepted.
+    pub fn header(&self) -> Option<&Header> {
+        self.parsed.as_ref()
+    }
+
+    /// Takes input, yields output. How the two are cut into pieces never changes the result.
+    ///
+    /// # Errors
+    /// What is wrong with the container or the old image; the decoder is then finished, and the output is to be
+    /// discarded.
+    pub fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        let result = self.advance(input, output);
+        if result.is_err() {
+            self.phase = Phase::Failed;
+        }
+        result
+    }
+
+    /// To be called when there is no more input: says what is missing, if anything.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`] when the new file is not complete.
+    pub fn finish(&self) -> Result<(), Error> {
+        match (self.phase, &self.parsed) {
+            (Phase::Done, _) => Ok(()),
+            (Phase::Failed, _) => Err(Error::Finished),
+            (_, Some(header)) => {
+                let (need, have) = (u64::from(header.payload_len), u64::from(self.taken));
+                Err(Error::Truncated { field: "payload", need, have })
+            }
+            (_, None) => {
+                let (need, have) = (self.header.len() as u64 + 1, self.header.len() as u64);
+                Err(Error::Truncated { field: "header", need, have })
+            }
+        }
+    }
+
+    fn advance(&mut self, mut input: &[u8], mut output: &mut [u8]) -> Result<Step, Error> {
+        let (input_len, output_len) = (input.len(), output.len());
+        let status = loop {
+            match self.phase {
+                Phase::Failed | Phase::Done => return Err(Error::Finished),
+                Phase::Header => {
+                    let Some((&byte, rest)) = input.split_first() else { break Status::NeedInput };
+                    input = rest;
+                    self.read_header(byte)?;
+                }
+                Phase::Stored => {
+                    let left = (self.new_len() - self.written) as usize;
+                    if left == 0 {
+                        break self.complete()?;
+                    }
+                    let n = left.min(input.len()).min(output.len());
+                    if n == 0 {
+                        break if input.is_empty() { Status::NeedInput } else { Status::NeedOutput };
+                    }
+                    let (now, later) = core::mem::take(&mut output).split_at_mut(n);
+                    now.copy_from_slice(&input[..n]);
+                    self.note_written(now);
+                    output = later;
+                    input = &input[n..];
+                    self.taken += n as u32;
+                }
+                Phase::Body => {
+                    let n = self.pending.len().min(output.len());
+                    if n > 0 {
+                        let (now, later) = core::mem::take(&mut output).split_at_mut(n);
+                        now.copy_from_slice(&self.pending[..n]);
+                        output = later;
+                        self.note_written(now);
+                        self.pending.rotate_left(n);
+                        self.pending.truncate(self.pending.len() - n);
+                    }
+                    if !self.pending.is_empty() {
+                        break Status::NeedOutput;
+                    }
+                    if self.rebuilder.is_done() {
+                        break self.complete()?;
+                    }
+                    if output.is_empty() {
+                        break Status::NeedOutput;
+                    }
+                    if !self.ready(&mut input, UNIT_BYTES) {
+                        break Status::NeedInput;
+                    }
+                    let mut word = [0; MAX_STEP];
+                    let n = self.rebuilder.step(&mut self.coder, &[], &mut word)?;
+                    match output.split_at_mut_checked(n) {
+                        Some(_) => {
+                            let (now, later) = core::mem::take(&mut output).split_at_mut(n);
+                            now.copy_from_slice(&word[..n]);
+                            self.note_written(now);
+                            output = later;
+                        }
+                        // The unit fits: `pending` is empty and holds a whole step.
+                        None => self.pending.extend(word[..n].iter().copied()),
+                    }
+                }
+                phase => {
+                    if !self.ready(&mut input, piece_bytes(phase)) {
+                        break Status::NeedInput;
+                    }
+                    self.phase = self.prepare(phase)?;
+                }
+            }
+        };
+        Ok(Step { consumed: input_len - input.len(), written: output_len - output.len(), status })
+    }
+
+    fn new_len(&self) -> u32 {
+        self.parsed.as_ref().map_or(0, |h| h.new_len)
+    }
+
+    fn note_written(&mut self, bytes: &[u8]) {
+        self.written += bytes.len() as u32;
+        if let Some(digest) = &mut self.digest {
+            digest.update(bytes);
+        }
+    }
+
+    /// Moves input into the coder's buffer; says whether the next `piece` bytes, or all that is left, are there.
+    #[inline]
+    fn ready(&mut self, input: &mut &[u8], piece: usize) -> bool {
+        if self.coder.buffered() >= piece {
+            return true;
+        }
+        let left = self.parsed.as_ref().map_or(0, |h| h.payload_len) - self.taken;
+        let available: &[u8] = input;
+        let n = self.coder.push(&available[..available.len().min(left as usize)]);
+        *input = &available[n..];
+        self.taken += n as u32;
+        n as u32 == left || self.coder.buffered() >= piece
+    }
+
+    fn read_header(&mut self, byte: u8) -> Result<(), Error> {
+        self.header.push(byte).map_err(|_| Error::Corrupt { field: "header" })?;
+        let header = match Header::parse(&self.header) {
+            Ok((header, _)) => header,
+            Err(Error::Truncated { .. }) => return Ok(()),
+            Err(other) => return Err(other),
+        };
+        self.phase = self.open(&header)?;
+        self.parsed = Some(header);
+        self.digest = Some(Sha256::new());
+        Ok(())
+    }
+
+    /// Checks budgets and the old image, and sets the tables up.
+    fn open(&mut self, header: &Header) -> Result<Phase, Error> {
+        let old_len = header.old.map_or(0, |old| old.len);
+        if header.mode != Mode::Stored {
+            let files = Files { old_len, new_len: header.new_len };
+            self.rebuilder.start(files, &header.profile.parameters(), PRIOR)?;
+        }
+        if let Some(old) = &header.old {
+            let found = identify(self.rebuilder.storage(), old.len)?;
+            if !old.id.names(&found) {
+                return Err(Error::WrongOld { expected: old.id.0, found: found.old().0 });
+            }
+        }
+        Ok(match header.mode {
+            Mode::Stored => Phase::Stored,
+            Mode::Coded | Mode::Primed if header.old.is_none() => Phase::Body,
+            Mode::Coded | Mode::Primed => Phase::Address,
+        })
+    }
+
+    /// Reads one piece of what stands before the body; its bytes are there.
+    fn prepare(&mut self, phase: Phase) -> Result<Phase, Error> {
+        Ok(match phase {
+            Phase::Address => {
+                let (isa, regions) = AddressCode::code_head(&mut self.coder, IsaKind::Plain, 0)?;
+                self.address = AddressModel::new(isa);
+                debug_assert!(regions <= MAX_REGIONS);
+                Phase::Regions { left: regions }
+            }
+            Phase::Regions { left: 0 } => Phase::Map,
+            Phase::Regions { left } => {
+                let region = self.addresses.code(&mut self.coder, Region::default());
+                self.address.push(region)?;
+                Phase::Regions { left: left - 1 }
+            }
+            Phase::Map => {
+                let count = self.map.code_count(&mut self.coder, 0);
+                let limit = self.parsed.as_ref().map_or(0, |h| h.profile.parameters().segments);
+                if count > limit {
+                    let (requested, limit) = (u64::from(count), u64::from(limit));
+                    return Err(Error::OverBudget { field: "segments", requested, limit });
+                }
+                Phase::Segments { left: count }
+            }
+            Phase::Segments { left: 0 } => {
+                self.rebuilder.finish_map(self.address.clone());
+                Phase::Prime
+            }
+            Phase::Segments { left } => {
+                let segment = self.map.code(&mut self.coder, Segment::default());
+                self.rebuilder.push_segment(segment)?;
+                Phase::Segments { left: left - 1 }
+            }
+            Phase::Prime => {
+                let train = self.parsed.as_ref().is_some_and(|h| h.mode == Mode::Primed);
+                self.rebuilder.prime(train)?;
+                Phase::Body
+            }
+            other => other,
+        })
+    }
+
+    /// All is written: the payload must be used up, and the digest right.
+    fn complete(&mut self) -> Result<Status, Error> {
+        let (Some(header), Some(digest)) = (&self.parsed, self.digest.take()) else {
+            return Err(Error::Finished);
+        };
+        if self.taken != header.payload_len || self.coder.buffered() > 0 {
+            return Err(Error::Corrupt { field: "payload" });
+        }
+        let found = digest.finish();
+        if found != header.digest {
+            return Err(Error::DigestMismatch { expected: header.digest.old().0, found: found.old().0 });
+        }
+        self.phase = Phase::Done;
+        Ok(Status::Done)
+    }
+}
+
+/// Bytes that the next piece of `phase` can take at most.
+fn piece_bytes(phase: Phase) -> usize {
+    match phase {
+        Phase::Address => HEAD_BYTES,
+        Phase::Regions { left: 0 } | Phase::Segments { left: 0 } | Phase::Prime => 0,
+        Phase::Regions { .. } => REGION_BYTES,
+        Phase::Map => COUNT_BYTES,
+        _ => SEGMENT_BYTES,
+    }
+}
+
+/// The identity of the first `len` bytes of `source`.
+///
+/// # Errors
+/// [`Error::Storage`] when it is shorter or cannot be read.
+pub fn identify(source: &mut impl ReadAt, len: u32) -> Result<Id, Error> {
+    let mut digest = Sha256::new();
+    let mut buffer = [0; 128];
+    let mut at = 0;
+    while at < len {
+        let n = (len - at).min(buffer.len() as u32) as usize;
+        source.read_at(at, &mut buffer[..n])?;
+        digest.update(&buffer[..n]);
+        at += n as u32;
+    }
+    Ok(digest.finish())
+}

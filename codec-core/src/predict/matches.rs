@@ -1,0 +1,137 @@
+//! Match model: what followed the last time the same bytes stood here, in the old image or in the new file.
+
+use super::old::OldImage;
+use super::rewrite::hash;
+use crate::Error;
+use crate::storage::ReadAt;
+
+/// Bytes that must agree before a match is followed.
+const LEAST: usize = 5;
+/// Longest length told apart.
+const LONGEST: u32 = 32;
+
+/// An index of places and the match followed now.
+#[derive(Clone, Debug)]
+pub(crate) struct MatchModel<const HISTORY: usize, const INDEX: usize> {
+    /// Place after the hashed bytes, plus one; 0 is empty. Places count through the old image and on into the new file.
+    index: [u32; INDEX],
+    /// The new file's last bytes, a ring.
+    history: [u8; HISTORY],
+    /// `history` is used modulo this, a power of two.
+    history_len: u32,
+    /// `2^index_log2` entries of the index are used.
+    index_log2: u32,
+    /// Place of the byte predicted next; 0 when no match is followed.
+    place: u32,
+    /// Bytes predicted rightly since the match was taken up, at most [`LONGEST`].
+    length: u32,
+    /// Mispredictions lately, one bit each.
+    misses: u32,
+}
+
+impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
+    pub(crate) const fn new() -> Self {
+        let (index, history) = ([0; INDEX], [0; HISTORY]);
+        Self { index, history, history_len: 0, index_log2: 0, place: 0, length: 0, misses: 0 }
+    }
+
+    /// Starts over with `2^history_log2` bytes of history and `2^index_log2` entries.
+    pub(crate) fn start(&mut self, history_log2: u32, index_log2: u32) {
+        self.index.fill(0);
+        self.history_len = 1 << history_log2;
+        self.index_log2 = index_log2;
+        self.leave();
+    }
+
+    fn slot(&self, recent: u64) -> usize {
+        (hash(recent as u32, (recent >> 32) as u32 & 0xff) >> (32 - self.index_log2)) as usize
+    }
+
+    /// Every `stride`th place of an old image of `len` bytes goes into the index.
+    pub(crate) fn stride(&self, len: u32) -> u32 {
+        (len >> self.index_log2).max(1)
+    }
+
+    /// Notes that `recent` ends before `place`.
+    #[inline]
+    pub(crate) fn note(&mut self, recent: u64, place: u32) {
+        let slot = self.slot(recent);
+        self.index[slot] = place + 1;
+    }
+
+    /// Appends a byte of the new file at offset `pos`.
+    #[inline]
+    pub(crate) fn push(&mut self, pos: u32, byte: u8) {
+        self.history[(pos & (self.history_len - 1)) as usize] = byte;
+    }
+
+    fn byte<O: ReadAt>(&self, old: &mut OldImage<O>, pos: u32, place: u32) -> Result<Option<u8>, Error> {
+        if place < old.len() {
+            return old.byte(place).map(Some);
+        }
+        let at = place - old.len();
+        Ok((at < pos && pos - at <= self.history_len).then(|| self.history[(at & (self.history_len - 1)) as usize]))
+    }
+
+    /// The byte predicted at `pos` and its confidence class (0..64), looking for a match when none is followed.
+    pub(crate) fn predict<O: ReadAt>(
+        &mut self,
+        old: &mut OldImage<O>,
+        recent: u64,
+        pos: u32,
+    ) -> Result<Option<(u8, u8)>, Error> {
+        if self.place == 0 || self.length < 16 {
+            let candidate = self.index[self.slot(recent)];
+            if candidate > LEAST as u32 && candidate - 1 != self.place {
+                let candidate = candidate - 1;
+                let mut agree = 0;
+                while agree < LONGEST && agree < candidate && agree < 8 {
+                    let byte = self.byte(old, pos, candidate - 1 - agree)?;
+                    if byte != Some((recent >> (8 * agree)) as u8) {
+                        break;
+                    }
+                    agree += 1;
+                }
+                if agree >= LEAST as u32 && agree > self.length {
+                    (self.place, self.length, self.misses) = (candidate, agree, 0);
+                }
+            }
+        }
+        if self.place == 0 {
+            return Ok(None);
+        }
+        let Some(byte) = self.byte(old, pos, self.place)? else {
+            self.place = 0;
+            return Ok(None);
+        };
+        let length = match self.length {
+            0..=15 => self.length,
+            16..=23 => 16,
+            24..=31 => 17,
+            _ => 18,
+        };
+        Ok(Some((byte, ((self.misses.count_ones().min(2)) * 20 + length) as u8)))
+    }
+
+    /// Tells the model the byte that came.
+    pub(crate) fn follow(&mut self, predicted: Option<(u8, u8)>, byte: u8) {
+        let Some((named, _)) = predicted else { return };
+        self.place += 1;
+        let miss = named != byte;
+        self.misses = (self.misses << 1 | u32::from(miss)) & 0xffff;
+        if miss {
+            self.length = 0;
+            if self.misses.count_ones() > 8 {
+                self.place = 0;
+            }
+        } else {
+            self.length = (self.length + 1).min(LONGEST);
+        }
+    }
+
+    /// Gives the match up.
+    pub(crate) fn leave(&mut self) {
+        self.place = 0;
+        self.length = 0;
+    }
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Runs one image under QEMU and prints its transcript:
+#
+#     ./run.sh BOARD IMAGE OLD PATCH NEW
+#
+# BOARD is mps2-an500, lm3s6965evb or microbit. NEW is written. The exit status is the image's own.
+# With -icount one instruction takes one nanosecond of the machine's time, so what the image counts
+# does not depend on how busy this computer is.
+set -euo pipefail
+
+if [ $# -ne 5 ]; then
+    sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2
+    exit 2
+fi
+board=$1 image=$(realpath "$2") old=$(realpath "$3") patch=$(realpath "$4") new=$(realpath -m "$5")
+
+case $board in
+    mps2-an500) machine=(-M mps2-an500 -cpu cortex-m7) ;;
+    lm3s6965evb | microbit) machine=(-M "$board") ;;
+    *) echo "run.sh: no board \`$board\`" >&2 && exit 2 ;;
+esac
+if ! command -v qemu-system-arm >/dev/null; then
+    echo "run.sh: qemu-system-arm is missing (Debian: apt-get install qemu-system-arm)" >&2
+    exit 127
+fi
+
+# The semihosting command line is split at spaces, so the image sees short names in a folder of its own.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+ln -s "$old" "$work/old"
+ln -s "$patch" "$work/patch"
+cd "$work"
+status=0
+# QEMU says of each of a board's unused timers that its period is zero.
+timeout "${GMCF_QEMU_TIMEOUT:-600}" qemu-system-arm "${machine[@]}" -display none -serial none -monitor none \
+    -icount shift=0 -semihosting-config enable=on,target=native,arg=demo,arg=old,arg=patch,arg=new \
+    -kernel "$image" </dev/null 2> >(grep -v '^Timer with period zero' >&2) || status=$?
+if [ "$status" -eq 0 ]; then
+    mv new "$new"
+fi
+exit "$status"

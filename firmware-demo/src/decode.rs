@@ -1,0 +1,67 @@
+//! The decoder's loop: pieces of the update in, pieces of the file out.
+
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::Failure;
+use crate::board::{self, CHUNK_BYTES, Old, Slot};
+use crate::count::Counter;
+use crate::host::HostFile;
+use crate::stack::Painted;
+use crate::stand_in::Status;
+
+/// What rebuilding cost.
+pub struct Cost {
+    /// Instructions outside of host calls.
+    pub instructions: u64,
+    /// Times that the count stood still for the host.
+    pub host_calls: u32,
+    /// Bytes of the decoder's own state.
+    pub decoder_bytes: usize,
+    /// Bytes lent for input and output.
+    pub buffer_bytes: usize,
+    /// Bytes of stack at the deepest point.
+    pub stack_bytes: usize,
+}
+
+/// Rebuilds the file that `patch` makes of `old` into `slot`.
+pub fn rebuild(old: Old, patch: &mut HostFile, slot: &mut Slot, counter: &Counter) -> Result<Cost, Failure> {
+    static BUFFERS: ConstStaticCell<[[u8; CHUNK_BYTES]; 2]> = ConstStaticCell::new([[0; CHUNK_BYTES]; 2]);
+    let [input, output] = BUFFERS.take();
+
+    let stack = Painted::new();
+    counter.start();
+    run(old, patch, slot, input, output)?;
+    let instructions = counter.instructions();
+    Ok(Cost {
+        instructions,
+        host_calls: counter.pauses(),
+        decoder_bytes: size_of::<board::Decoder>(),
+        buffer_bytes: 2 * CHUNK_BYTES,
+        stack_bytes: stack.peak().expect("the stack never reached its end"),
+    })
+}
+
+/// Everything that is measured. Never inlined, so that its frame lies below the point where painting began.
+#[inline(never)]
+fn run(old: Old, patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
+    static DECODER: StaticCell<board::Decoder> = StaticCell::new();
+    let decoder = DECODER.init_with(|| board::Decoder::new(old));
+    loop {
+        let filled = patch.read(input)?;
+        let mut rest = &input[..filled];
+        loop {
+            let step = decoder.update(rest, output)?;
+            slot.write(&output[..step.written])?;
+            rest = &rest[step.consumed..];
+            match step.status {
+                Status::Done => return Ok(()),
+                Status::NeedOutput => {}
+                Status::NeedInput if filled == 0 => return Err(Failure::Truncated),
+                Status::NeedInput => {
+                    debug_assert!(rest.is_empty());
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Peak stack by painting: what lies below the stack pointer is filled, and later searched for the deepest change.
+
+use cortex_m::register::msp;
+
+/// No return address, and unlikely as data.
+const PAINT: u32 = 0x5afe_57ac;
+/// Words below the stack pointer that are left alone: the frame of the function that paints.
+const MARGIN_WORDS: usize = 16;
+
+unsafe extern "C" {
+    /// Lowest word of the stack; from cortex-m-rt's linker script.
+    static mut _stack_end: u32;
+}
+
+/// A stack painted below `top`.
+pub struct Painted {
+    top: usize,
+}
+
+impl Painted {
+    /// Paints the free part of the stack.
+    #[inline(never)]
+    pub fn new() -> Self {
+        let top = msp::read() as usize;
+        let bottom = &raw mut _stack_end;
+        let words = (top - bottom as usize) / size_of::<u32>() - MARGIN_WORDS;
+        for word in 0..words {
+            // SAFETY: the linker script keeps `_stack_end.._stack_start` free of statics, and the
+            // words painted lie below this function's own frame.
+            unsafe { bottom.add(word).write_volatile(PAINT) };
+        }
+        Self { top }
+    }
+
+    /// Bytes of stack used since, counted from the caller's frame; `None` when the stack reached its end.
+    #[inline(never)]
+    pub fn peak(&self) -> Option<usize> {
+        let bottom = &raw const _stack_end;
+        let words = (self.top - bottom as usize) / size_of::<u32>();
+        // SAFETY: reads words between the end of the statics and the stack pointer.
+        let clean = (0..words).take_while(|&word| unsafe { bottom.add(word).read_volatile() } == PAINT).count();
+        (clean > 0).then(|| (words - clean) * size_of::<u32>())
+    }
+}

@@ -1,0 +1,182 @@
+#!/usr/bin/env bash
+# Decodes the bundled pairs on every board under QEMU and compares what the images print with `expected/`:
+#
+#     ./transcripts.sh             builds what is needed, runs, compares
+#     ./transcripts.sh --update    writes expected/ anew
+#
+# Pairs are those of tests/data/PAIRS.tsv; containers are made by `gmcf compress` (GMCF names another
+# binary). A transcript is compared in the lines that do not depend on how well the codec compresses:
+# lengths, digest, errors. The costs go to target/firmware/costs.tsv, which record.sh compares.
+# Exit status 77: QEMU or a compiler is missing, or there is nothing to decode.
+set -euo pipefail
+cd "$(dirname "$0")"
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. ./common.sh
+
+root=$(realpath ..)
+data=$root/tests/data
+out=target/firmware
+runs=$out/runs
+update=false
+[ "${1:-}" != --update ] || update=true
+
+if [ ! -f "$data/PAIRS.tsv" ]; then
+    echo "transcripts.sh: no tests/data/PAIRS.tsv, so nothing to decode" >&2
+    exit "$SKIPPED"
+fi
+ensure_packages "command -v qemu-system-arm" qemu-system-arm || exit "$SKIPPED"
+./build.sh >/dev/null
+if [ -z "${GMCF:-}" ]; then
+    (cd "$root" && cargo build --release --locked -p host-trainer)
+    GMCF=$(cd "$root" && realpath "${CARGO_TARGET_DIR:-target}")/release/gmcf
+fi
+
+rm -rf "$runs"
+mkdir -p "$runs" expected
+costs=$out/costs.tsv
+: >"$costs"
+passed=0 failed=0
+if $update; then
+    rm -f expected/*.txt
+fi
+
+# stem PATH: the version that the file is named after.
+stem() {
+    local name=${1##*/}
+    echo "${name%.*}"
+}
+
+# class_of FAMILY OLD NEW: near, far or tiny by the best peer's patch (tests/data/peers.tsv), as `gmcf bench` does; other
+# where no peer was measured.
+class_of() {
+    awk -F'\t' -v family="$1" -v old="$2" -v new="$3" '
+        NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i; next }
+        $column["family"] == family && $column["old"] == old && $column["new"] == new {
+            for (i = column["new_bytes"] + 1; i <= NF; i++)
+                if (i != column["xz"] && $i + 0 > 0 && (!best || $i + 0 < best)) best = $i + 0
+            class = best < 100 ? "tiny" : best < 0.08 * $column["new_bytes"] ? "near" : "far"
+        }
+        END { print class ? class : "other" }
+    ' "$data/peers.tsv"
+}
+
+# compare NAME: the transcript in $runs against the expected one.
+compare() {
+    local name=$1
+    grep -E '^(board|old|new|sha256|error): ' "$runs/$name.full" >"$runs/$name.txt" || true
+    if $update; then
+        cp "$runs/$name.txt" "expected/$name.txt"
+    fi
+    if diff -u "expected/$name.txt" "$runs/$name.txt"; then
+        passed=$((passed + 1))
+    else
+        echo "FAILED: $name: the transcript differs" >&2
+        failed=$((failed + 1))
+    fi
+}
+
+# costs_of BOARD ITEM TRANSCRIPT: the lines that record.sh tracks.
+costs_of() {
+    awk -F': ' -v board="$1" -v item="$2" -v OFS='\t' '
+        { split($2, value, " "); gsub(" ", "_", $1) }
+        $1 == "patch" { print board, item, "patch_bytes", value[1] }
+        $1 == "peak_stack" { print board, item, "stack_bytes", value[1] }
+        $1 == "ram_in_all" { print board, item, "ram_bytes", value[1] }
+        $1 == "instructions" { print board, item, "instructions", value[1] }
+        $1 == "instructions_per_byte" { print board, item, "instructions_per_byte", value[1] }
+    ' "$3" >>"$costs"
+}
+
+# rebuild BOARD PROFILE PAIR OLD NEW PATCH CLASS: must succeed.
+rebuild() {
+    local name=$1.$2.$3 status=0 per_byte
+    ./run.sh "$1" "$out/$1.elf" "$4" "$6" "$runs/$name.new" >"$runs/$name.full" || status=$?
+    if [ "$status" -ne 0 ] || ! cmp "$5" "$runs/$name.new"; then
+        cat "$runs/$name.full" >&2
+        echo "FAILED: $name: exit status $status, or another file than $5" >&2
+        failed=$((failed + 1))
+        return
+    fi
+    # The image's own digest must be that of the file, not merely the one expected.
+    if ! grep -qF "sha256: $(sha256sum <"$5" | cut -d' ' -f1)" "$runs/$name.full"; then
+        echo "FAILED: $name: the image prints another digest than the file has" >&2
+        failed=$((failed + 1))
+        return
+    fi
+    costs_of "$1" "$2.$3" "$runs/$name.full"
+    per_byte=$(sed -n 's/^instructions per byte: //p' "$runs/$name.full")
+    printf '%s\t%s.%s\t%s\n' "$1" "$2" "$7" "$per_byte" >>"$runs/per-byte.tsv"
+    printf '%-56s %-5s %8s instructions a byte\n' "$name" "$7" "$per_byte"
+    compare "$name"
+}
+
+# refuse BOARD CASE OLD PATCH: must fail with the error expected.
+refuse() {
+    local name=$1.refused.$2 status=0
+    ./run.sh "$1" "$out/$1.elf" "$3" "$4" "$runs/$name.new" >"$runs/$name.full" || status=$?
+    if [ "$status" -eq 0 ]; then
+        echo "FAILED: $name: accepted" >&2
+        failed=$((failed + 1))
+        return
+    fi
+    printf '%-44s refused\n' "$name"
+    compare "$name"
+}
+
+mapfile -t pairs < <(tail -n +2 "$data/PAIRS.tsv")
+mapfile -t table < <(boards)
+first=true
+for pair in "${pairs[@]}"; do
+    IFS=$'\t' read -r _ _ family old new _ <<<"$pair"
+    name=${family//\//-}.$(stem "$old")-$(stem "$new")
+    class=$(class_of "$family" "$(stem "$old")" "$(stem "$new")")
+    new=$data/$new
+    if [ "$old" = - ]; then
+        # A whole file: the boards are given an empty old one.
+        with_old=()
+        old=/dev/null
+        name=${family//\//-}.$(stem "$new")
+    else
+        old=$data/$old
+        with_old=(--old "$old")
+    fi
+    for profile in $(printf '%s\n' "${table[@]}" | cut -f3 | tr , '\n' | sort -u); do
+        "$GMCF" compress "$new" "${with_old[@]}" --profile "$profile" -o "$runs/$name.$profile.gmcf" >/dev/null
+    done
+    for line in "${table[@]}"; do
+        IFS=$'\t' read -r board _ profiles _ <<<"$line"
+        for profile in ${profiles//,/ }; do
+            rebuild "$board" "$profile" "$name" "$old" "$new" "$runs/$name.$profile.gmcf" "$class"
+        done
+        if $first; then
+            patch=$runs/$name.${profiles%%,*}.gmcf
+            size=$(stat -c %s "$patch")
+            head -c $((size - 1)) "$patch" >"$runs/short.gmcf"
+            "$GMCF" compress "$new" "${with_old[@]}" --profile host -o "$runs/host.gmcf" >/dev/null
+            refuse "$board" wrong-old "$new" "$patch"
+            refuse "$board" truncated "$old" "$runs/short.gmcf"
+            refuse "$board" over-budget "$old" "$runs/host.gmcf"
+        fi
+    done
+    first=false
+done
+# Means over the pairs of a class: what the README promises.
+if [ -f "$runs/per-byte.tsv" ]; then
+    awk -F'\t' -v OFS='\t' '
+        { key = $1 OFS $2; if (!(key in count)) order[++keys] = key; count[key]++; sum[key] += $3 }
+        END {
+            for (i = 1; i <= keys; i++) {
+                key = order[i]
+                printf "%s\tmean_instructions_per_byte\t%.2f\n", key, sum[key] / count[key]
+            }
+        }
+    ' "$runs/per-byte.tsv" | tee -a "$costs"
+fi
+for expected in expected/*.txt; do
+    if [ ! -f "$runs/${expected##*/}" ]; then
+        echo "FAILED: $expected: nothing printed it" >&2
+        failed=$((failed + 1))
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,353 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::bench::corpus::Classes;
+use crate::codec::{Format, Profile};
+use crate::report::transfer::Names;
+
+const EXAMPLES: &str = "\
+Examples:
+  Show it on the bundled update, with other tools beside it:
+    gmcf
+  Make what has to go over the air, and do with it what the device does:
+    gmcf compress fw-1.1.bin --old fw-1.0.bin -o up.gmcf
+    gmcf apply up.gmcf --old fw-1.0.bin -o rebuilt.bin
+  See what every byte is spent on:
+    gmcf inspect up.gmcf --old fw-1.0.bin
+  Apply two updates one after the other, or make one of them:
+    gmcf apply a.gmcf b.gmcf --old fw-1.0.bin -o fw-1.2.bin
+    gmcf squash a.gmcf b.gmcf --old fw-1.0.bin -o ab.gmcf
+  Measure size, time and memory beside other delta tools:
+    gmcf bench tests/data --peers
+
+Exit codes:
+  0  done
+  1  a bug in this program
+  2  the command line is wrong
+  3  a file cannot be read or written, or is not what it should be
+  4  a container is refused: damaged, unknown, over budget, or no chain
+  5  the old file is missing or another one, or the rebuilt file has another digest
+
+An output file is written whole or not at all.";
+
+/// Sends what changed in a file, and nothing else.
+///
+/// A device keeps the file it runs today. `compress` finds what is missing to rebuild the next one
+/// bit for bit and writes it as a GMCF file; `apply` rebuilds the file as the device does, in memory
+/// that the chosen profile fixes. Without a subcommand gmcf shows this on a bundled firmware update.
+#[derive(Debug, Parser)]
+#[command(name = "gmcf", version, after_help = "`gmcf --help` shows examples and exit codes.", after_long_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Make a GMCF file of NEW, against the OLD file that the device has
+    Compress(CompressArgs),
+    /// Rebuild a file from a GMCF file, or from a chain of them
+    Apply(ApplyArgs),
+    /// Make one delta of two that follow each other
+    Squash(SquashArgs),
+    /// Show what every byte of a GMCF file is spent on
+    Inspect(InspectArgs),
+    /// Measure size, time and memory on a corpus, beside other delta tools
+    Bench(BenchArgs),
+    /// Train what ships with the program
+    Train(TrainArgs),
+    /// Compress and apply the bundled update (the default)
+    Demo(DemoArgs),
+}
+
+/// How much RAM the device has for the decoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProfileArg {
+    /// 16 KiB of RAM in all: Cortex-M0
+    Tiny,
+    /// 64 KiB: Cortex-M3, M4
+    Small,
+    /// 256 KiB: Cortex-M7
+    Medium,
+    /// 16 MiB: Linux
+    Host,
+}
+
+impl From<ProfileArg> for Profile {
+    fn from(from: ProfileArg) -> Self {
+        match from {
+            ProfileArg::Tiny => Self::Tiny,
+            ProfileArg::Small => Self::Small,
+            ProfileArg::Medium => Self::Medium,
+            ProfileArg::Host => Self::Host,
+        }
+    }
+}
+
+/// Encoding of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// The fixed layout, with zstd layers
+    #[value(name = "1")]
+    V1,
+    /// The air format: as few bytes as possible
+    #[value(name = "2")]
+    V2,
+}
+
+impl From<FormatArg> for Format {
+    fn from(from: FormatArg) -> Self {
+        match from {
+            FormatArg::V1 => Self::V1,
+            FormatArg::V2 => Self::V2,
+        }
+    }
+}
+
+/// Options of everything that encodes.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CodingArgs {
+    /// Largest decoder that the device can hold
+    #[arg(long, value_enum, default_value = "small")]
+    pub(crate) profile: ProfileArg,
+    /// Encoding of the container
+    #[arg(long, value_enum, default_value = "2")]
+    pub(crate) format: FormatArg,
+}
+
+/// What the record of `--json` calls things.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RecordArgs {
+    /// Print the transfer record as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Name of the content in the record [default: the folder's name]
+    #[arg(long, value_name = "NAME", requires = "json")]
+    name: Option<String>,
+    /// Version before, in the record [default: OLD's name without its ending]
+    #[arg(long, value_name = "VERSION", requires = "json")]
+    from_version: Option<String>,
+    /// Version after, in the record [default: NEW's name without its ending]
+    #[arg(long, value_name = "VERSION", requires = "json")]
+    to_version: Option<String>,
+}
+
+impl RecordArgs {
+    pub(crate) fn names(&self) -> Names {
+        Names { content: self.name.clone(), from: self.from_version.clone(), to: self.to_version.clone() }
+    }
+}
+
+/// Make a GMCF file of NEW, against the OLD file that the device has.
+///
+/// The result is decoded and compared with NEW before it is written. Random, encrypted or compressed
+/// input cannot shrink: the file is then stored, and gmcf says so. Encrypt after compressing.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  gmcf compress fw-1.1.bin --old fw-1.0.bin -o up.gmcf
+  For a device with 16 KiB of RAM:
+    gmcf compress fw-1.1.bin --old fw-1.0.bin --profile tiny -o up.gmcf
+  For a device without an old version:
+    gmcf compress page.html -o page.gmcf
+  With the transfer record:
+    gmcf compress fw-1.1.bin --old fw-1.0.bin -o up.gmcf --json")]
+pub(crate) struct CompressArgs {
+    /// File that the device shall have (`-`: standard input)
+    pub(crate) new: PathBuf,
+    /// File that the device has now
+    #[arg(long, value_name = "OLD")]
+    pub(crate) old: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) coding: CodingArgs,
+    /// GMCF file to write (`-`: standard output)
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+}
+
+/// Rebuild a file from a GMCF file, or from a chain of them.
+///
+/// All identities and budgets are checked before anything is rebuilt, and the digest of the rebuilt
+/// file before anything is written.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  gmcf apply up.gmcf --old fw-1.0.bin -o fw-1.1.bin
+  A chain, oldest first:
+    gmcf apply a.gmcf b.gmcf --old fw-1.0.bin -o fw-1.2.bin")]
+pub(crate) struct ApplyArgs {
+    /// GMCF files; several are a chain, oldest first
+    #[arg(required = true)]
+    pub(crate) containers: Vec<PathBuf>,
+    /// File that the device has now; needed for deltas
+    #[arg(long, value_name = "OLD")]
+    pub(crate) old: Option<PathBuf>,
+    /// File to write (`-`: standard output)
+    #[arg(short, long, value_name = "NEW")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
+}
+
+/// Make one delta of two that follow each other.
+///
+/// With --old the result is coded afresh from OLD to the end of B, and is usually much smaller than the two.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  gmcf squash 1.0-1.1.gmcf 1.1-1.2.gmcf --old fw-1.0.bin -o 1.0-1.2.gmcf")]
+pub(crate) struct SquashArgs {
+    /// First delta
+    pub(crate) first: PathBuf,
+    /// Delta that starts where the first ends
+    pub(crate) second: PathBuf,
+    /// File that the first delta starts from
+    #[arg(long, value_name = "OLD")]
+    pub(crate) old: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) coding: CodingArgs,
+    /// GMCF file to write (`-`: standard output)
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+}
+
+/// Show what every byte of a GMCF file is spent on.
+///
+/// Sizes of header and layers are always known. What single kinds of symbols cost shows only when the
+/// file is decoded, which needs the old file.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  gmcf inspect up.gmcf --old fw-1.0.bin")]
+pub(crate) struct InspectArgs {
+    /// GMCF file
+    pub(crate) container: PathBuf,
+    /// File that the delta was made against
+    #[arg(long, value_name = "OLD")]
+    pub(crate) old: Option<PathBuf>,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Measure size, time and memory on a corpus, beside other delta tools.
+///
+/// CORPUS holds PAIRS.tsv (class, split, family, old, new, old_bytes, new_bytes) and the files it names,
+/// and may hold peers.tsv with patch sizes of other tools. Every file is rebuilt and compared. An update is
+/// `tiny` when the smallest patch of any peer has less than 100 bytes, `near` when it has less than 8 % of
+/// the new file, else `far`.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  The bundled pairs, with the peers run here and now:
+    gmcf bench tests/data --peers
+  All profiles, four pairs at a time:
+    gmcf bench corpus --profiles tiny,small,medium,host --jobs 4
+  Whole images beside xz with its branch filters:
+    gmcf bench corpus --whole --peers --profiles medium")]
+pub(crate) struct BenchArgs {
+    /// Folder with PAIRS.tsv
+    pub(crate) corpus: PathBuf,
+    /// Run every installed peer too, and time its patching beside ours
+    #[arg(long)]
+    pub(crate) peers: bool,
+    /// Leave the old files out: whole files, beside xz with each of its branch filters and brotli
+    #[arg(long)]
+    pub(crate) whole: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Profiles to measure
+    #[arg(long, alias = "profile", value_enum, value_delimiter = ',', default_value = "small")]
+    pub(crate) profiles: Vec<ProfileArg>,
+    /// Classes of pairs: A and B are firmware, C text, D weights, E incompressible; `all`
+    #[arg(long, default_value = "A,B", value_parser = Classes::parse)]
+    pub(crate) classes: Classes,
+    /// Only families whose name contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) family: Option<String>,
+    /// Pairs measured at the same time
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) jobs: u16,
+    /// Runs of each patcher; the median counts
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u16).range(1..=999))]
+    pub(crate) runs: u16,
+}
+
+/// Train what ships with the program.
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    #[command(subcommand)]
+    pub(crate) what: TrainCommand,
+}
+
+/// What can be trained.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TrainCommand {
+    /// The initial weights and counter states of the mixing network
+    Mix(MixArgs),
+}
+
+/// Arguments of `gmcf train mix`.
+#[derive(Debug, Args)]
+pub(crate) struct MixArgs {
+    /// Folder with the training corpus
+    pub(crate) corpus: PathBuf,
+    /// File to write the trained state to
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+}
+
+/// Compress and apply the bundled update (the default).
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Largest decoder that the device can hold
+    #[arg(long, value_enum, default_value = "small")]
+    pub(crate) profile: ProfileArg,
+}
+
+impl Default for DemoArgs {
+    fn default() -> Self {
+        Self { profile: ProfileArg::Small }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let cli = Cli::try_parse_from(["gmcf", "compress", "new", "--old", "old", "-o", "out"]).unwrap();
+        let Some(Command::Compress(args)) = cli.command else { panic!("not compress") };
+        assert_eq!((args.coding.profile, args.coding.format), (ProfileArg::Small, FormatArg::V2));
+        assert!(!args.record.json);
+    }
+
+    #[test]
+    fn profiles_are_a_list() {
+        let cli = Cli::try_parse_from(["gmcf", "bench", "c", "--profiles", "tiny,host"]).unwrap();
+        let Some(Command::Bench(args)) = cli.command else { panic!("not bench") };
+        assert_eq!(args.profiles, [ProfileArg::Tiny, ProfileArg::Host]);
+        assert_eq!(args.runs, 9);
+    }
+
+    #[test]
+    fn names_without_json_and_apply_without_files_are_refused() {
+        assert!(Cli::try_parse_from(["gmcf", "compress", "n", "-o", "o", "--name", "x"]).is_err());
+        assert!(Cli::try_parse_from(["gmcf", "apply", "-o", "o"]).is_err());
+    }
+}

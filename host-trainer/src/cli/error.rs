@@ -1,0 +1,214 @@
+//! What can go wrong on the command line: what, where, what to do, and the exit code.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use codec_core::Error as Refusal;
+
+use crate::codec::CodecError;
+
+/// Exit codes; `gmcf --help` lists them.
+pub mod exit {
+    /// Done.
+    pub const OK: u8 = 0;
+    /// A bug in this program: please report it.
+    pub const INTERNAL: u8 = 1;
+    /// The command line is wrong.
+    pub const USAGE: u8 = 2;
+    /// A file cannot be read or written, or is not what it should be.
+    pub const INPUT: u8 = 3;
+    /// A container is refused: damaged, unknown, over budget, or no chain.
+    pub const REFUSED: u8 = 4;
+    /// The old image is missing or another one, or the rebuilt file has another digest.
+    pub const IDENTITY: u8 = 5;
+}
+
+/// Why a command failed.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The command line does not parse.
+    Arguments(clap::Error),
+    /// The command line parses, but asks for something that cannot be.
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// A file could not be read or written.
+    Io {
+        /// What was tried: `read`, `write`, ...
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A file can be read, but holds something else than it should.
+    Input {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and in which line where there are lines.
+        what: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The codec gave up.
+    Codec {
+        /// What was being done, and to which file.
+        place: String,
+        /// The codec's reason.
+        source: CodecError,
+    },
+    /// A promise of this program was broken.
+    Internal {
+        /// What was found.
+        what: String,
+    },
+}
+
+impl CliError {
+    /// An [`CliError::Io`], for `map_err`.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Io { action, path, source }
+    }
+
+    /// A [`CliError::Codec`], for `map_err`.
+    pub fn codec(place: impl Into<String>) -> impl FnOnce(CodecError) -> Self {
+        let place = place.into();
+        move |source| Self::Codec { place, source }
+    }
+
+    /// The process's exit code, one of [`exit`].
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
+            Self::Io { .. } | Self::Input { .. } => exit::INPUT,
+            Self::Internal { .. } => exit::INTERNAL,
+            Self::Codec { source, .. } => match source {
+                CodecError::Refused(refusal) if is_identity(refusal) => exit::IDENTITY,
+                CodecError::Refused(_) => exit::REFUSED,
+                CodecError::TooLarge { .. } => exit::INPUT,
+                _ => exit::INTERNAL,
+            },
+        }
+    }
+
+    /// What the user can do about it; empty when there is nothing sensible to say.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Arguments(_) => String::new(),
+            Self::Usage { hint, .. } | Self::Input { hint, .. } => hint.clone(),
+            Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
+            Self::Internal { .. } => BUG.into(),
+            Self::Codec { source, .. } => match source {
+                CodecError::Refused(refusal) => hint_for_refusal(refusal).into(),
+                CodecError::TooLarge { .. } => "split the file, or send it another way".into(),
+                _ => BUG.into(),
+            },
+        }
+    }
+
+    /// The message as it goes to standard error: what, where, what to do.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let mut text = match self {
+            Self::Arguments(error) => return error.to_string(),
+            Self::Usage { what, .. } => format!("error: {what}"),
+            Self::Io { action, path, source } => {
+                format!("error: cannot {action} `{}`: {source}", path.display())
+            }
+            Self::Input { path, what, .. } => format!("error: `{}`: {what}", path.display()),
+            Self::Codec { place, source } => format!("error: {place}: {source}"),
+            Self::Internal { what } => format!("error: {what}"),
+        };
+        let hint = self.hint();
+        if !hint.is_empty() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "\n  try: {hint}");
+        }
+        text.push('\n');
+        text
+    }
+
+    /// Prints the message to standard error, coloured by clap where it is clap's own.
+    pub fn print(&self) {
+        let printed = match self {
+            Self::Arguments(error) => error.print(),
+            _ => io::Write::write_all(&mut io::stderr().lock(), self.message().as_bytes()),
+        };
+        // Standard error is closed: there is nobody left to tell; the exit code still tells.
+        drop(printed);
+    }
+}
+
+const BUG: &str = "this is a bug; please report it with the two input files";
+
+fn is_identity(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::OldMissing | Refusal::WrongOld { .. } | Refusal::DigestMismatch { .. })
+}
+
+fn hint_for_io(action: &str, kind: io::ErrorKind) -> &'static str {
+    match (action, kind) {
+        ("read", io::ErrorKind::NotFound) => "check the path; relative paths start at the current folder",
+        ("write", io::ErrorKind::NotFound) => "create the folder first",
+        (_, io::ErrorKind::PermissionDenied) => "check the owner and the mode of the file and of its folder",
+        ("read", io::ErrorKind::IsADirectory) => "name a file, not a folder",
+        ("write", io::ErrorKind::IsADirectory) => "name a file in that folder",
+        (_, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => "free some space; nothing was changed",
+        _ => "",
+    }
+}
+
+fn hint_for_refusal(refusal: &Refusal) -> &'static str {
+    match refusal {
+        Refusal::OldMissing => "give the file that the delta was made against: --old OLD",
+        Refusal::WrongOld { .. } => {
+            "give the very file that the delta was made against; `gmcf inspect` shows its identity"
+        }
+        Refusal::DigestMismatch { .. } => "nothing was written; fetch the container again",
+        Refusal::Truncated { .. } | Refusal::Corrupt { .. } | Refusal::ResidueMismatch { .. } => {
+            "the container is damaged: fetch it again"
+        }
+        Refusal::BadMagic { .. } => "check that this is a .gmcf file; for a chain, the containers come first to last",
+        Refusal::UnknownVersion { .. } | Refusal::Unknown { .. } => "a newer gmcf made this: update gmcf",
+        Refusal::OverBudget { .. } => "compress again with a smaller --profile",
+        Refusal::ChainGap { .. } => "a delta of the chain is missing, or the order is wrong: oldest first",
+        Refusal::ChainLoop { .. } => "a delta is given twice, or leads back: leave it out",
+        Refusal::FeatureMissing { .. } => "build gmcf with that cargo feature",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(refusal: Refusal) -> CliError {
+        CliError::Codec { place: "apply `a.gmcf`".into(), source: CodecError::Refused(refusal) }
+    }
+
+    #[test]
+    fn exit_codes_tell_classes_apart() {
+        assert_eq!(refused(Refusal::OldMissing).exit_code(), exit::IDENTITY);
+        assert_eq!(refused(Refusal::WrongOld { expected: [0; 8], found: [1; 8] }).exit_code(), exit::IDENTITY);
+        assert_eq!(refused(Refusal::BadMagic { found: *b"PK\x03\x04" }).exit_code(), exit::REFUSED);
+        assert_eq!(refused(Refusal::ChainGap { index: 1 }).exit_code(), exit::REFUSED);
+        let missing = CliError::io("read", Path::new("x"))(io::ErrorKind::NotFound.into());
+        assert_eq!(missing.exit_code(), exit::INPUT);
+        assert_eq!(CliError::Internal { what: "x".into() }.exit_code(), exit::INTERNAL);
+    }
+
+    #[test]
+    fn messages_say_what_where_and_what_to_do() {
+        let text = refused(Refusal::OldMissing).message();
+        assert!(text.contains("a.gmcf") && text.contains("old image") && text.contains("--old"), "{text}");
+        let text = CliError::io("read", Path::new("no/such"))(io::ErrorKind::NotFound.into()).message();
+        assert!(text.contains("no/such") && text.contains("try:"), "{text}");
+    }
+}

@@ -1,0 +1,49 @@
+//! The command line: one module per subcommand, one error type, one place for the exit codes.
+
+mod apply;
+mod args;
+mod bench;
+mod compress;
+mod demo;
+mod error;
+mod inspect;
+mod output;
+mod squash;
+mod train;
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+pub use error::{CliError, exit};
+
+use args::{Cli, Command};
+
+/// Parses `args` (the program's name first) and does what they ask for.
+///
+/// # Errors
+/// [`CliError`], which knows its exit code and how to print itself.
+pub fn run<I, T>(args: I) -> Result<(), CliError>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return output::print_help(&error);
+        }
+        Err(error) => return Err(CliError::Arguments(error)),
+    };
+    match cli.command {
+        None => demo::run(&args::DemoArgs::default()),
+        Some(Command::Compress(args)) => compress::run(&args),
+        Some(Command::Apply(args)) => apply::run(&args),
+        Some(Command::Squash(args)) => squash::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Train(args)) => train::run(&args),
+        Some(Command::Demo(args)) => demo::run(&args),
+    }
+}

@@ -1,0 +1,33 @@
+//! `gmcf squash`.
+
+use super::CliError;
+use super::args::SquashArgs;
+use super::compress::{read, summary, verify, warn_when_stored, with_options, write};
+use super::output::shown;
+use crate::codec;
+use crate::report::format::thousands;
+
+pub(super) fn run(args: &SquashArgs) -> Result<(), CliError> {
+    let first = read(&args.first)?;
+    let second = read(&args.second)?;
+    let old = args.old.as_deref().map(read).transpose()?;
+
+    let place = format!("squash {}, {}", shown(&args.first), shown(&args.second));
+    let made = with_options(args.coding, |options| codec::squash(&first, &second, old.as_deref(), options))
+        .map_err(CliError::codec(place))?;
+    if let Some(old) = old.as_deref() {
+        let end = codec::apply(&[&first, &second], Some(old)).map_err(CliError::codec("apply the chain"))?;
+        verify(&made.bytes, Some(old), &end)?;
+    }
+    write(&args.output, &made.bytes)?;
+
+    let rebuilt_len = usize::try_from(made.breakdown.new_len).unwrap_or(usize::MAX);
+    warn_when_stored(&made, rebuilt_len, "the end of the chain");
+    let text = format!(
+        "{} + {} bytes -> {} bytes\n",
+        thousands(first.len() as u64),
+        thousands(second.len() as u64),
+        thousands(made.bytes.len() as u64)
+    );
+    summary(&args.output, &text)
+}

@@ -1,0 +1,329 @@
+//! Compress, apply, squash and inspect: bytes in, bytes out.
+
+use core::fmt;
+
+use crate::fit::encode::{Encoded, Job, account, decoder_ram, with_big_stack};
+use crate::fit::search::smallest;
+use crate::layered;
+use codec_core::container::digest::Id;
+use codec_core::container::v2::{Header, Mode};
+use codec_core::decoder::{Decoder, Status};
+use codec_core::delta::chain::{Budgets, Chain, Content, Link};
+use codec_core::limits;
+use codec_core::predict::prior::PRIOR;
+use codec_core::storage::ReadAt;
+
+pub use codec_core::limits::Profile;
+
+/// Encoding of the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The fixed layout, zstd layers.
+    V1,
+    /// The air format.
+    V2,
+}
+
+/// Called with the stage's name, the steps done and the steps in all.
+pub type Progress<'a> = &'a (dyn Fn(&str, u64, u64) + Sync);
+
+/// What the caller wants.
+#[derive(Clone, Copy)]
+pub struct Options<'a> {
+    /// Device that must be able to decode the result.
+    pub profile: Profile,
+    /// Encoding of the container.
+    pub format: Format,
+    /// Told about every step, if given.
+    pub progress: Option<Progress<'a>>,
+}
+
+/// A container and what its bytes were spent on.
+pub struct Compressed {
+    /// The GMCF file.
+    pub bytes: Vec<u8>,
+    /// What each byte was spent on.
+    pub breakdown: Breakdown,
+}
+
+/// What the bytes of a container are spent on.
+#[derive(Clone, Debug)]
+pub struct Breakdown {
+    /// Version of the encoding.
+    pub version: u32,
+    /// Whether an old image is needed.
+    pub is_delta: bool,
+    /// `stored` or `coded`.
+    pub mode: String,
+    /// Profile that the container declares.
+    pub profile: Option<Profile>,
+    /// Bytes of the rebuilt content.
+    pub new_len: u64,
+    /// Bytes of the old image.
+    pub old_len: Option<u64>,
+    /// Bytes of the container.
+    pub total: u64,
+    /// Where they went; sums to `total`.
+    pub parts: Vec<Part>,
+    /// Segments of the alignment map.
+    pub segments: u32,
+    /// Instruction set of the relocation expert.
+    pub isa: Option<String>,
+    /// Bases at which absolute pointers are linked.
+    pub bases: Vec<Base>,
+    /// Bytes of RAM that the decoder needs, all in.
+    pub decoder_ram: u64,
+    /// Digest of the rebuilt content, hex.
+    pub digest: String,
+    /// Identity of the old image, hex.
+    pub old_id: Option<String>,
+}
+
+/// One kind of bits in a container.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Name as in FORMAT.md.
+    pub name: String,
+    /// Bits spent.
+    pub bits: f64,
+}
+
+/// Where a linked part of an image lies in the address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Base address in the old image.
+    pub old: u32,
+    /// Base address in the new image.
+    pub new: u32,
+}
+
+/// Why the codec gave up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The format or the decoder refuses.
+    Refused(codec_core::Error),
+    /// An input is longer than the format can name.
+    TooLarge {
+        /// Which input.
+        what: &'static str,
+        /// Its bytes.
+        len: u64,
+        /// Bytes that the format can name.
+        limit: u64,
+    },
+    /// A promise of this program was broken: a bug.
+    Internal(String),
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => write!(f, "{error}"),
+            Self::TooLarge { what, len, limit } => {
+                write!(f, "{what} has {len} bytes, the format can name {limit}")
+            }
+            Self::Internal(what) => write!(f, "internal error: {what}"),
+        }
+    }
+}
+
+impl core::error::Error for CodecError {}
+
+impl From<codec_core::Error> for CodecError {
+    fn from(error: codec_core::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Longest file that the format can name, bytes.
+const LIMIT: u64 = i32::MAX as u64;
+/// Bytes that the decoder is given and asked for at a time.
+const CHUNK: usize = 1 << 16;
+/// Links that a chain may have.
+const MAX_CHAIN: usize = 64;
+
+fn check_len(what: &'static str, content: &[u8]) -> Result<(), CodecError> {
+    let len = content.len() as u64;
+    if len > LIMIT { Err(CodecError::TooLarge { what, len, limit: LIMIT }) } else { Ok(()) }
+}
+
+/// Compresses `new`, against `old` if there is one.
+///
+/// # Errors
+/// [`CodecError::TooLarge`]; [`CodecError::Refused`] when no container can say it, which lengths below 2 GiB exclude.
+pub fn compress(new: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result<Compressed, CodecError> {
+    check_len("the new file", new)?;
+    check_len("the old file", old.unwrap_or(&[]))?;
+    let job = Job { new, old, profile: options.profile, prior: PRIOR };
+    let watch = |done, all| {
+        if let Some(progress) = options.progress {
+            progress("fit", done, all);
+        }
+    };
+    let encoded = with_big_stack(|| smallest(&job, &watch))?;
+    let air = Compressed { breakdown: breakdown(&encoded)?, bytes: encoded.bytes };
+    match options.format {
+        Format::V2 => Ok(air),
+        Format::V1 => layered::wrap(air, new),
+    }
+}
+
+/// Rebuilds the content; several containers are a chain, applied in order. All of the chain is checked first.
+///
+/// # Errors
+/// [`CodecError::Refused`] with the named error of the format or the decoder.
+pub fn apply(containers: &[&[u8]], old: Option<&[u8]>) -> Result<Vec<u8>, CodecError> {
+    let airs = containers.iter().map(|c| layered::air_of(c)).collect::<Result<Vec<_>, _>>()?;
+    let mut chain: Chain<MAX_CHAIN> = Chain::new();
+    for air in &airs {
+        let (header, _) = Header::parse(air)?;
+        let budgets = Budgets { new_len: header.new_len, ram: header.profile.ram() };
+        chain.push(match header.old {
+            Some(old) => Link::delta(old.id, header.digest, budgets),
+            None => Link::whole(header.digest, budgets),
+        })?;
+    }
+    let base = old.map(|old| Content::of(Id::of(old)));
+    chain.check(base.as_ref(), Budgets { new_len: LIMIT as u32, ram: Profile::Host.ram() })?;
+    with_big_stack(|| {
+        let mut content: Option<Vec<u8>> = None;
+        for (air, container) in airs.iter().zip(containers) {
+            let rebuilt = decode(air, content.as_deref().or(old))?;
+            layered::verify(container, &rebuilt)?;
+            content = Some(rebuilt);
+        }
+        Ok(content.unwrap_or_else(|| old.unwrap_or(&[]).to_vec()))
+    })
+}
+
+/// Makes one delta of two that follow each other. `old` is what the first was made against.
+///
+/// # Errors
+/// As [`apply`] and [`compress`].
+pub fn squash(a: &[u8], b: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result<Compressed, CodecError> {
+    let new = apply(&[a, b], old)?;
+    let is_delta = |container: &[u8]| -> Result<bool, CodecError> {
+        Ok(Header::parse(&layered::air_of(container)?)?.0.old.is_some())
+    };
+    // A whole file needs no old image, whatever follows it.
+    let old = if is_delta(a)? && is_delta(b)? { old } else { None };
+    compress(&new, old, options)
+}
+
+/// Tells what the bytes of `container` are spent on: exact with the old image, else header and payload only.
+///
+/// # Errors
+/// [`CodecError::Refused`] with the named error of the format or the decoder.
+pub fn inspect(container: &[u8], old: Option<&[u8]>) -> Result<Breakdown, CodecError> {
+    let air = layered::air_of(container)?;
+    let (header, header_len) = Header::parse(&air)?;
+    let known = header.mode != Mode::Stored && (header.old.is_none() || old.is_some());
+    let found = if known {
+        // Refuses what does not decode, before it is read without checks.
+        let rebuilt = with_big_stack(|| decode(&air, old))?;
+        layered::verify(container, &rebuilt)?;
+        breakdown(&with_big_stack(|| account(&air, old.unwrap_or(&[]), PRIOR))?)?
+    } else {
+        let expected = header_len as u64 + u64::from(header.payload_len);
+        if air.len() as u64 != expected {
+            return Err(wrong_length("payload", expected, air.len() as u64).into());
+        }
+        let payload = Part { name: "payload".into(), bits: 8.0 * f64::from(header.payload_len) };
+        let parts = vec![Part { name: "header".into(), bits: 8.0 * header_len as f64 }, payload];
+        of_header(&header, air.len(), parts)
+    };
+    Ok(layered::with_frame(found, container.len()))
+}
+
+/// Rebuilds one version 2 file, on a big stack.
+fn decode(air: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, codec_core::Error> {
+    let (header, _) = Header::parse(air)?;
+    if header.old.is_some() && old.is_none() {
+        return Err(codec_core::Error::OldMissing);
+    }
+    let old = old.unwrap_or(&[]);
+    match header.profile {
+        Profile::Tiny => pump(&mut limits::Tiny::new(old), air, header.new_len),
+        Profile::Small => pump(&mut limits::Small::new(old), air, header.new_len),
+        Profile::Medium => pump(&mut limits::Medium::new(old), air, header.new_len),
+        Profile::Host => pump(&mut *Box::new(limits::Host::new(old)), air, header.new_len),
+    }
+}
+
+fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize, const E: usize>(
+    decoder: &mut Decoder<O, A, B, C, D, E>,
+    mut input: &[u8],
+    new_len: u32,
+) -> Result<Vec<u8>, codec_core::Error> {
+    let mut output = Vec::new();
+    let mut chunk = vec![0; CHUNK.min(new_len as usize + 1)];
+    loop {
+        let step = decoder.update(input, &mut chunk)?;
+        input = &input[step.consumed..];
+        output.extend_from_slice(&chunk[..step.written]);
+        match step.status {
+            Status::NeedOutput => {}
+            Status::NeedInput => {
+                decoder.finish()?;
+            }
+            Status::Done if input.is_empty() => return Ok(output),
+            Status::Done => return Err(wrong_length("payload", 0, input.len() as u64)),
+        }
+    }
+}
+
+fn wrong_length(field: &'static str, limit: u64, found: u64) -> codec_core::Error {
+    if found < limit {
+        codec_core::Error::Truncated { field, need: limit, have: found }
+    } else {
+        codec_core::Error::OutOfRange { field, found, limit }
+    }
+}
+
+fn of_header(header: &Header, total: usize, parts: Vec<Part>) -> Breakdown {
+    let mode = match header.mode {
+        Mode::Stored => "stored",
+        Mode::Coded => "coded",
+        Mode::Primed => "coded, network primed with the old image",
+    };
+    Breakdown {
+        version: 2,
+        is_delta: header.old.is_some(),
+        mode: mode.into(),
+        profile: Some(header.profile),
+        new_len: u64::from(header.new_len),
+        old_len: header.old.map(|old| u64::from(old.len)),
+        total: total as u64,
+        parts,
+        segments: 0,
+        isa: None,
+        bases: Vec::new(),
+        decoder_ram: decoder_ram(header.profile) as u64,
+        digest: header.digest.to_string(),
+        old_id: header.old.map(|old| old.id.to_string()),
+    }
+}
+
+fn breakdown(encoded: &Encoded) -> Result<Breakdown, codec_core::Error> {
+    let (header, header_len) = Header::parse(&encoded.bytes)?;
+    let total = encoded.bytes.len();
+    let part = |name: &str, bits: f64| Part { name: name.into(), bits };
+    let mut parts = vec![part("header", 8.0 * header_len as f64)];
+    if header.mode == Mode::Stored {
+        parts.push(part("payload", 8.0 * (total - header_len) as f64));
+        return Ok(of_header(&header, total, parts));
+    }
+    let names = ["map", "relocation", "hits", "misses", "inserted"];
+    parts.extend(names.iter().zip(encoded.bits).map(|(name, bits)| part(name, bits)));
+    // The coder's last bits: the payload ends at a byte.
+    let spent: f64 = parts.iter().map(|p| p.bits).sum();
+    parts.push(part("rounding", 8.0 * total as f64 - spent));
+    let address = &encoded.alignment.address;
+    Ok(Breakdown {
+        segments: encoded.alignment.segments.len() as u32,
+        isa: header.old.map(|_| address.isa.name().into()),
+        bases: address.regions().iter().map(|r| Base { old: r.old_base, new: r.new_base }).collect(),
+        ..of_header(&header, total, parts)
+    })
+}

@@ -1,0 +1,188 @@
+//! Reading inputs whole, and writing outputs whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Reads all of `path`; `-` is the standard input.
+///
+/// # Errors
+/// The system's error, as it is.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if is_stream(path) {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
+    fs::read(path)
+}
+
+/// Whether `path` is `-`: standard input where it is read, standard output where it is written.
+#[must_use]
+pub fn is_stream(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Writes `bytes` to `path` so that after a crash either the old content or all of the new one is there.
+///
+/// The bytes go to a file beside the target, reach the disk, and take the target's name in one step.
+/// What is no regular file (a pipe, `/dev/null`, `-`) is written to directly.
+///
+/// # Errors
+/// The system's error; the target is then untouched and the file beside it is gone.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if is_stream(path) {
+        let mut out = io::stdout().lock();
+        out.write_all(bytes)?;
+        return out.flush();
+    }
+    let existing = match fs::metadata(path) {
+        Ok(meta) if meta.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(meta) if !meta.is_file() => return OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        Ok(meta) => Some(meta.permissions()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    // A link keeps pointing at what it points at: its target is replaced, not the link.
+    let target = if existing.is_some() { fs::canonicalize(path)? } else { path.to_path_buf() };
+    let temporary = Temporary::create(&target)?;
+    temporary.fill(bytes, existing)?;
+    temporary.rename_to(&target)
+}
+
+/// A file beside the target; gone when dropped before it was renamed.
+struct Temporary {
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn create(target: &Path) -> io::Result<Self> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        for attempt in 0..100_u32 {
+            let mut hidden = OsString::from(".");
+            hidden.push(name);
+            hidden.push(format!(".{}-{attempt}.gmcf.tmp", std::process::id()));
+            let path = target.with_file_name(hidden);
+            match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(_) => return Ok(Self { path, renamed: false }),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn fill(&self, bytes: &[u8], permissions: Option<fs::Permissions>) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).open(&self.path)?;
+        file.write_all(bytes)?;
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
+        }
+        file.sync_all()
+    }
+
+    fn rename_to(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.renamed = true;
+        // The new name itself must reach the disk; where folders cannot be opened (Windows), it does anyway.
+        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if let Ok(folder) = File::open(folder) {
+            folder.sync_all().or_else(|error| match error.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
+                _ => Err(error),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // Nothing better can be done with a second error while the first is on its way up.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A folder of its own under the system's temporary folder; gone, with all in it, when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Makes the folder; `label` is part of its name.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn new(label: &str) -> io::Result<Self> {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        for _ in 0..1000 {
+            let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("gmcf-{label}-{}-{number}", std::process::id()));
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(Self { path }),
+                // Somebody else's, perhaps of a process of the same number that was killed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// Path of `name` in the folder.
+    #[must_use]
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A folder left behind in the temporary folder is no reason to fail what has succeeded.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_and_replaces_and_leaves_nothing_else() {
+        let folder = Scratch::new("files").unwrap();
+        let target = folder.join("out.gmcf");
+        write_atomic(&target, b"one").unwrap();
+        write_atomic(&target, b"two").unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"two");
+        assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_target_that_cannot_be_written_stays_untouched() {
+        let folder = Scratch::new("files").unwrap();
+        assert!(write_atomic(&folder.join("no/such/folder/x"), b"x").is_err());
+        assert!(write_atomic(&folder.path, b"x").is_err());
+        assert_eq!(fs::read_dir(&folder.path).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_stays_a_link() {
+        let folder = Scratch::new("files").unwrap();
+        fs::write(folder.join("real"), b"old").unwrap();
+        std::os::unix::fs::symlink(folder.join("real"), folder.join("link")).unwrap();
+        write_atomic(&folder.join("link"), b"new").unwrap();
+        assert!(fs::symlink_metadata(folder.join("link")).unwrap().is_symlink());
+        assert_eq!(fs::read(folder.join("real")).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_written_to_directly() {
+        write_atomic(Path::new("/dev/null"), b"x").unwrap();
+    }
+}

@@ -1,0 +1,235 @@
+//! Drives the predictor over a whole file: to encode it, or to see what its bytes were spent on.
+
+use crate::align::Alignment;
+use codec_core::Error;
+use codec_core::container::digest::Id;
+use codec_core::container::v2::{Header, Mode, Old};
+use codec_core::delta::map::{MapModel, Segment};
+use codec_core::entropy::range::{PARTS, Part};
+use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
+use codec_core::limits::{self, Parameters, Profile};
+use codec_core::predict::{Files, MAX_STEP, Rebuilder};
+use codec_core::reloc::IsaKind;
+use codec_core::reloc::address::{AddressCode, AddressModel, Region};
+
+/// A predictor with room for every profile.
+pub type AnyRebuilder<'a> =
+    Rebuilder<&'a [u8], { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+
+/// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
+const BIG_STACK: usize = 128 << 20;
+
+/// Runs `work` on a thread whose stack holds the largest tables.
+///
+/// # Panics
+/// When `work` does, or no thread can be had.
+pub fn with_big_stack<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(BIG_STACK);
+        match thread.spawn_scoped(scope, work).expect("a thread can be started").join() {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// A coder that keeps accounts of what it codes.
+pub struct Ledger<C> {
+    inner: C,
+    part: Part,
+    /// Bits by [`Part`].
+    pub bits: [f64; PARTS],
+}
+
+impl<C> Ledger<C> {
+    fn new(inner: C) -> Self {
+        Self { inner, part: Part::Map, bits: [0.0; PARTS] }
+    }
+}
+
+impl<C: Coder> Coder for Ledger<C> {
+    fn code(&mut self, bit: u32, p: u32) -> u32 {
+        let bit = self.inner.code(bit, p);
+        let spent = if bit != 0 { p } else { 65536 - p };
+        self.bits[self.part as usize] += 16.0 - f64::from(spent).log2();
+        bit
+    }
+
+    fn account(&mut self, part: Part) {
+        self.part = part;
+    }
+}
+
+/// A range decoder over a whole payload.
+struct Payload<'a> {
+    decoder: RangeDecoder<64>,
+    rest: &'a [u8],
+}
+
+impl Coder for Payload<'_> {
+    fn code(&mut self, bit: u32, p: u32) -> u32 {
+        if self.decoder.buffered() < 8 {
+            self.rest = &self.rest[self.decoder.push(self.rest)..];
+        }
+        self.decoder.code(bit, p)
+    }
+}
+
+/// Codes a whole payload. An encoder passes what it found and the new file; a decoder passes an empty alignment and
+/// an empty file. Returns what was coded.
+fn drive<C: Coder>(
+    coder: &mut C,
+    rebuilder: &mut AnyRebuilder<'_>,
+    parameters: &Parameters,
+    is_delta: bool,
+    alignment: &Alignment,
+    new: &[u8],
+    train: bool,
+) -> Result<(Alignment, Vec<u8>), Error> {
+    let mut coded = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    if is_delta {
+        coder.account(Part::Relocation);
+        let regions = alignment.address.regions();
+        let (isa, count) = AddressCode::code_head(coder, alignment.address.isa, regions.len())?;
+        coded.address = AddressModel::new(isa);
+        let mut code = AddressCode::new();
+        for i in 0..count {
+            let region = regions.get(i).copied().unwrap_or_default();
+            coded.address.push(code.code(coder, region) as Region)?;
+        }
+        coder.account(Part::Map);
+        let mut map = MapModel::new();
+        let count = map.code_count(coder, alignment.segments.len() as u32);
+        if count > parameters.segments {
+            let (requested, limit) = (u64::from(count), u64::from(parameters.segments));
+            return Err(Error::OverBudget { field: "segments", requested, limit });
+        }
+        for i in 0..count as usize {
+            let segment = alignment.segments.get(i).copied().unwrap_or_default();
+            let segment: Segment = map.code(coder, segment);
+            rebuilder.push_segment(segment)?;
+            coded.segments.push(segment);
+        }
+        rebuilder.finish_map(coded.address.clone());
+        rebuilder.prime(train)?;
+    }
+    let mut rebuilt = Vec::new();
+    let mut word = [0; MAX_STEP];
+    while !rebuilder.is_done() {
+        let rest = new.get(rebuilt.len()..).unwrap_or(&[]);
+        let n = rebuilder.step(coder, rest, &mut word)?;
+        rebuilt.extend_from_slice(&word[..n]);
+    }
+    Ok((coded, rebuilt))
+}
+
+/// A file and what it is coded against.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// The new file.
+    pub new: &'a [u8],
+    /// The old image, if there is one.
+    pub old: Option<&'a [u8]>,
+    /// Budget.
+    pub profile: Profile,
+    /// State that the network starts from.
+    pub prior: &'a [u8],
+}
+
+/// A GMCF version 2 file and its accounts.
+#[derive(Clone, Debug)]
+pub struct Encoded {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// Header's length, bytes.
+    pub header_len: usize,
+    /// Bits by [`Part`].
+    pub bits: [f64; PARTS],
+    /// What the map and the address model say.
+    pub alignment: Alignment,
+    /// How the payload is coded.
+    pub mode: Mode,
+}
+
+fn header(job: &Job<'_>, mode: Mode, payload_len: u32) -> Header {
+    let old = job.old.map(|old| Old { len: old.len() as u32, id: Id::of(old).old() });
+    Header { profile: job.profile, mode, new_len: job.new.len() as u32, old, payload_len, digest: Id::of(job.new) }
+}
+
+/// Codes the new file as it is.
+///
+/// # Errors
+/// [`Error::OutOfRange`] when the lengths cannot be expressed.
+pub fn stored(job: &Job<'_>) -> Result<Encoded, Error> {
+    let alone = Job { old: None, profile: Profile::Tiny, ..*job };
+    let header = header(&alone, Mode::Stored, job.new.len() as u32).emit()?;
+    let alignment = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    let bytes = [&header[..], job.new].concat();
+    Ok(Encoded { bytes, header_len: header.len(), bits: [0.0; PARTS], alignment, mode: Mode::Stored })
+}
+
+/// A predictor at the start of `job`, handed to `finish` after the run: for the trainer, which keeps its state.
+///
+/// # Errors
+/// Those of the predictor; the container's own limits.
+pub fn encode_with(
+    job: &Job<'_>,
+    alignment: &Alignment,
+    train: bool,
+    finish: impl FnOnce(&mut AnyRebuilder<'_>),
+) -> Result<Encoded, Error> {
+    let old = job.old.unwrap_or(&[]);
+    let files = Files { old_len: old.len() as u32, new_len: job.new.len() as u32 };
+    let parameters = job.profile.parameters();
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old));
+    rebuilder.start(files, &parameters, job.prior)?;
+    let mut payload = Vec::new();
+    let mut ledger = Ledger::new(RangeEncoder::new(|byte| payload.push(byte)));
+    let is_delta = job.old.is_some();
+    drive(&mut ledger, &mut rebuilder, &parameters, is_delta, alignment, job.new, train)?;
+    finish(&mut rebuilder);
+    let bits = ledger.bits;
+    let _ = ledger.inner.finish();
+    let mode = if train && is_delta { Mode::Primed } else { Mode::Coded };
+    let header = header(job, mode, payload.len() as u32).emit()?;
+    let bytes = [&header[..], &payload].concat();
+    Ok(Encoded { bytes, header_len: header.len(), bits, alignment: alignment.clone(), mode })
+}
+
+/// Codes the new file with this alignment.
+///
+/// # Errors
+/// As [`encode_with`].
+pub fn encode(job: &Job<'_>, alignment: &Alignment, train: bool) -> Result<Encoded, Error> {
+    encode_with(job, alignment, train, |_| {})
+}
+
+/// Reads a coded file again and keeps accounts.
+///
+/// # Errors
+/// What is wrong with it. Digests are not checked: the decoder does that.
+pub fn account(container: &[u8], old: &[u8], prior: &[u8]) -> Result<Encoded, Error> {
+    let (header, header_len) = Header::parse(container)?;
+    let parameters = header.profile.parameters();
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old));
+    let files = Files { old_len: header.old.map_or(0, |o| o.len), new_len: header.new_len };
+    rebuilder.start(files, &parameters, prior)?;
+    let payload = Payload { decoder: RangeDecoder::new(), rest: &container[header_len..] };
+    let mut ledger = Ledger::new(payload);
+    let nothing = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    let train = header.mode == Mode::Primed;
+    let is_delta = header.old.is_some();
+    let (alignment, _) = drive(&mut ledger, &mut rebuilder, &parameters, is_delta, &nothing, &[], train)?;
+    Ok(Encoded { bytes: container.to_vec(), header_len, bits: ledger.bits, alignment, mode: header.mode })
+}
+
+/// Bytes of RAM that a decoder of `profile` takes, its stack and the caller's buffers not counted.
+pub fn decoder_ram(profile: Profile) -> usize {
+    type Old<'a> = &'a [u8];
+    match profile {
+        Profile::Tiny => size_of::<limits::Tiny<Old<'_>>>(),
+        Profile::Small => size_of::<limits::Small<Old<'_>>>(),
+        Profile::Medium => size_of::<limits::Medium<Old<'_>>>(),
+        Profile::Host => size_of::<limits::Host<Old<'_>>>(),
+    }
+}

@@ -1,0 +1,87 @@
+//! Tries what applies and keeps what is smallest.
+
+use super::encode::{Encoded, Job, encode, stored};
+use super::isa;
+use crate::align::{self, Alignment, path::Costs};
+use codec_core::Error;
+use codec_core::limits::Profile;
+use codec_core::reloc::IsaKind;
+use codec_core::reloc::address::AddressModel;
+
+/// Numbers of link addresses tried.
+const REGION_CHOICES: [usize; 3] = [0, 1, 7];
+/// Updates that need more than this share of the new file may let the network learn from the old image first.
+const PRIME_ABOVE: usize = 32;
+
+/// Told of each candidate as it is started: (done, in all, as far as known).
+pub type Watch<'a> = &'a dyn Fn(u64, u64);
+
+/// The candidates' alignments, each within the profile's budget of segments.
+pub fn alignments(old: &[u8], new: &[u8], profile: Profile) -> Vec<Alignment> {
+    let limit = profile.parameters().segments as usize;
+    let plain = AddressModel::new(IsaKind::Plain);
+    let costs = Costs::default();
+    let first = align::align(old, new, &plain, &[], costs);
+    let mut isas = isa::candidates(old, new, &first);
+    isas.push(IsaKind::Plain);
+    let mut found: Vec<Alignment> = Vec::new();
+    for isa in isas {
+        for regions in REGION_CHOICES {
+            let mut alignment = align::find(old, new, isa, regions, costs);
+            if found.iter().any(|f| f.address.isa == isa && f.address.regions() == alignment.address.regions()) {
+                continue;
+            }
+            let mut dear = costs;
+            while alignment.segments.len() > limit {
+                dear.segment *= 1.4;
+                dear.far *= 1.2;
+                alignment.segments = align::align(old, new, &alignment.address, &alignment.segments, dear);
+            }
+            found.push(alignment);
+        }
+    }
+    found
+}
+
+/// The smallest file that says what `job` asks for.
+///
+/// # Errors
+/// Those of the codec; none for lengths below 2 GiB.
+pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
+    let mut best = stored(job)?;
+    let mut keep = |candidate: Encoded| {
+        if candidate.bytes.len() < best.bytes.len() {
+            best = candidate;
+        }
+    };
+    let nothing = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    match job.old {
+        None => keep(encode(job, &nothing, false)?),
+        Some(old) => {
+            watch(0, 0);
+            let candidates = alignments(old, job.new, job.profile);
+            let all = candidates.len() as u64 + 1;
+            let mut delta: Option<Encoded> = None;
+            for (i, alignment) in candidates.iter().enumerate() {
+                watch(i as u64, all);
+                let candidate = encode(job, alignment, false)?;
+                if delta.as_ref().is_none_or(|d| candidate.bytes.len() < d.bytes.len()) {
+                    delta = Some(candidate);
+                }
+            }
+            watch(all - 1, all);
+            if let Some(delta) = delta {
+                if job.profile >= Profile::Medium && delta.bytes.len() * PRIME_ABOVE > job.new.len() {
+                    keep(encode(job, &delta.alignment, true)?);
+                }
+                // An update that shares nothing is no update.
+                if delta.bytes.len() * 2 > job.new.len() {
+                    keep(encode(&Job { old: None, ..*job }, &nothing, false)?);
+                }
+                keep(delta);
+            }
+            watch(all, all);
+        }
+    }
+    Ok(best)
+}

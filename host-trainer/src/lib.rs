@@ -1,0 +1,13 @@
+//! The host side of GMCF: the codec's encoder, the `gmcf` command line, reports and benches.
+//!
+//! [`codec`] is the door for programs: bytes in, bytes out. [`cli`] is the same for people.
+
+pub mod align;
+pub mod bench;
+pub mod cli;
+pub mod codec;
+pub mod files;
+pub mod fit;
+mod layered;
+pub mod report;
+pub mod train;

@@ -1,0 +1,6 @@
+//! What the program tells: transfer records, breakdowns and bench tables, for people and as JSON.
+
+pub mod bench;
+pub mod breakdown;
+pub mod format;
+pub mod transfer;
