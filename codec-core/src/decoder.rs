@@ -6,7 +6,7 @@ use crate::container::v2::{Header, MAX_HEADER_LEN, Mode};
 use crate::delta::map::{MapModel, Segment};
 use crate::entropy::RangeDecoder;
 use crate::predict::prior::PRIOR;
-use crate::predict::{Files, MAX_STEP, Rebuilder};
+use crate::predict::{Files, MAX_STEP, MAX_STEP_BITS, Rebuilder};
 use crate::reloc::IsaKind;
 use crate::reloc::address::{AddressCode, AddressModel, MAX_REGIONS, Region};
 use crate::storage::ReadAt;
@@ -57,8 +57,7 @@ const HEAD_BYTES: usize = bytes(16);
 const REGION_BYTES: usize = bytes(AddressCode::MAX_BITS);
 const COUNT_BYTES: usize = bytes(crate::entropy::number::MAX_BITS);
 const SEGMENT_BYTES: usize = bytes(MapModel::MAX_BITS);
-/// Two flags of at most 16 bits, and bytes whose decisions cost at most 11 bits, and a little for rounding.
-const UNIT_BYTES: usize = bytes(2 * 17 + 8 * MAX_STEP * 12);
+const UNIT_BYTES: usize = bytes(MAX_STEP_BITS);
 const BUFFER: usize = 192;
 const _: () = assert!(REGION_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT_BYTES <= BUFFER);
 
@@ -205,7 +204,7 @@ impl<
                         break Status::NeedInput;
                     }
                     let mut word = [0; MAX_STEP];
-                    let n = self.rebuilder.step(&mut self.coder, &[], &mut word)?;
+                    let n = self.rebuilder.step(&mut self.coder, &[], None, &mut word)?;
                     match output.split_at_mut_checked(n) {
                         Some(_) => {
                             let (now, later) = core::mem::take(&mut output).split_at_mut(n);

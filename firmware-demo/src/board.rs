@@ -30,7 +30,7 @@ mod roomy {
 
     pub type Old = &'static [u8];
     pub type Slot = RamSlot;
-    pub type Decoder = crate::stand_in::Medium<Old>;
+    pub type Decoder = codec_core::limits::Medium<Old>;
 
     pub fn open_old(name: &str, counter: &'static Counter) -> Result<Old, Failure> {
         let mut file = HostFile::open(name, Mode::Read, counter)?;
@@ -63,9 +63,9 @@ mod tight {
     pub type Old = HostFile;
     pub type Slot = HostSlot;
     #[cfg(board = "lm3s6965evb")]
-    pub type Decoder = crate::stand_in::Small<Old>;
+    pub type Decoder = codec_core::limits::Small<Old>;
     #[cfg(board = "microbit")]
-    pub type Decoder = crate::stand_in::Tiny<Old>;
+    pub type Decoder = codec_core::limits::Tiny<Old>;
 
     pub fn open_old(name: &str, counter: &'static Counter) -> Result<Old, Failure> {
         HostFile::open(name, Mode::Read, counter)

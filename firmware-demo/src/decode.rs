@@ -1,5 +1,6 @@
 //! The decoder's loop: pieces of the update in, pieces of the file out.
 
+use codec_core::decoder::Status;
 use static_cell::{ConstStaticCell, StaticCell};
 
 use crate::Failure;
@@ -7,7 +8,6 @@ use crate::board::{self, CHUNK_BYTES, Old, Slot};
 use crate::count::Counter;
 use crate::host::HostFile;
 use crate::stack::Painted;
-use crate::stand_in::Status;
 
 /// What rebuilding cost.
 pub struct Cost {

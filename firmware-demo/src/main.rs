@@ -16,7 +16,6 @@ mod decode;
 mod host;
 mod slot;
 mod stack;
-mod stand_in;
 
 use core::fmt;
 

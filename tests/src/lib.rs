@@ -1,1 +1,6 @@
-//! What the tests across the crates share.
+//! What the tests across the crates share: the bundled pairs, a decoder of any profile in any chunking, and containers
+//! that lie. The fuzz targets use it too.
+
+pub mod craft;
+pub mod data;
+pub mod device;

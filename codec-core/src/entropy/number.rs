@@ -1,9 +1,9 @@
 //! Adaptive Exp-Golomb code: small numbers cost little, and the code learns which sizes occur.
 
 use super::range::Coder;
-use crate::mix::FineCounter;
+use crate::mix::Slot;
 
-const LIMIT: u32 = 60;
+const LIMIT: u32 = 15;
 const EVEN: u32 = 1 << 15;
 
 /// Bounds of the adaptive probabilities: a decision costs at most 10 bits, and a little for rounding.
@@ -16,8 +16,8 @@ pub const MAX_BITS: usize = 32 * 11 + 30;
 /// Adaptive state for one kind of number, 0 to 2^32 - 2.
 #[derive(Clone, Debug)]
 pub struct NumberModel {
-    size: [FineCounter; 32],
-    top: [FineCounter; 32],
+    size: [Slot; 32],
+    top: [Slot; 32],
 }
 
 impl Default for NumberModel {
@@ -29,8 +29,7 @@ impl Default for NumberModel {
 impl NumberModel {
     /// A model that has seen nothing.
     pub const fn new() -> Self {
-        let even = FineCounter::new(32768, 0);
-        Self { size: [even; 32], top: [even; 32] }
+        Self { size: [Slot::NEW; 32], top: [Slot::NEW; 32] }
     }
 
     /// Codes `value` (ignored by a decoder); returns it.

@@ -1,6 +1,7 @@
 //! The predictor: one piece of code that drives encoder and decoder alike.
 
 mod bytes;
+mod copies;
 mod hits;
 mod matches;
 mod old;
@@ -17,6 +18,7 @@ use crate::reloc::address::{AddressModel, Target};
 use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
 use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
+use copies::CopyCode;
 use hits::HitModel;
 use matches::MatchModel;
 use old::OldImage;
@@ -24,8 +26,14 @@ use prior::{Load, Visitor};
 use rewrite::{Neighbours, Rewrites, hash};
 use unit::{Source, Unit};
 
+/// Segments shorter than this are entered without looking for literal loads before them, bytes.
+const RESCAN_LEAST: u32 = 64;
+
 /// Bytes that one [`Rebuilder::step`] yields at most.
 pub const MAX_STEP: usize = 4;
+/// Bits that one [`Rebuilder::step`] takes at most: a copy, two flags of at most 17 bits, and bytes whose decisions
+/// cost at most 11 bits, and a little for rounding.
+pub const MAX_STEP_BITS: usize = CopyCode::MAX_BITS + 2 * 17 + 8 * MAX_STEP * 12;
 
 /// Lengths of the two files, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +57,11 @@ pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITE
     matches: MatchModel<HISTORY, INDEX>,
     pos: u32,
     new_len: u32,
-    /// Segment that `pos` is in or before.
-    segment: usize,
+    /// Mapped segment that comes next.
+    next: usize,
+    /// Segment that `pos` is in, mapped or not.
+    current: Option<Segment>,
+    copies: CopyCode,
     /// The last eight bytes, newest lowest.
     recent: u64,
 }
@@ -71,7 +82,9 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             matches: MatchModel::new(),
             pos: 0,
             new_len: 0,
-            segment: 0,
+            next: 0,
+            current: None,
+            copies: CopyCode::new(),
             recent: 0,
         }
     }
@@ -95,7 +108,9 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         self.rewrites.start(parameters.rewrites_log2);
         self.neighbours = Neighbours::new();
         self.matches.start(parameters.history_log2, parameters.index_log2);
-        (self.pos, self.new_len, self.segment, self.recent) = (0, files.new_len, 0, 0);
+        (self.pos, self.new_len, self.next, self.recent) = (0, files.new_len, 0, 0);
+        self.current = None;
+        self.copies.start();
         Ok(())
     }
 
@@ -165,24 +180,32 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         self.pos
     }
 
-    /// Codes the next unit. An encoder passes the new file from the current offset on, a decoder an empty slice.
-    /// Returns how many bytes of `out` are new.
+    /// Codes the next unit. An encoder passes the new file from the current offset on and the next copy that it
+    /// wants made there or later; a decoder passes an empty slice and `None`. Returns how many bytes of `out` are new.
     ///
     /// # Errors
-    /// [`Error::Storage`] when the old image cannot be read.
-    pub fn step<C: Coder>(&mut self, coder: &mut C, actual: &[u8], out: &mut [u8; MAX_STEP]) -> Result<usize, Error> {
-        let segment = self.map.segments().get(self.segment).copied();
+    /// [`Error::Storage`] when the old image cannot be read; [`Error::OutOfRange`] for a copy that leaves the files.
+    pub fn step<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        actual: &[u8],
+        plan: Option<Segment>,
+        out: &mut [u8; MAX_STEP],
+    ) -> Result<usize, Error> {
+        if self.current.is_none() {
+            self.current = self.enter(coder, plan)?;
+        }
+        let segment = self.current;
         let len = match segment {
-            Some(s) if s.new <= self.pos => {
-                let word = self.unit(coder, actual, s)?;
-                let len = word.1;
-                out.copy_from_slice(&word.0.to_le_bytes());
+            Some(s) => {
+                let (word, len) = self.unit(coder, actual, s)?;
+                out.copy_from_slice(&word.to_le_bytes());
                 if self.pos + len as u32 == s.new_end() {
-                    self.segment += 1;
+                    self.current = None;
                 }
                 len
             }
-            _ => {
+            None => {
                 coder.account(Part::Inserted);
                 let byte = actual.first().copied().unwrap_or(0);
                 let m = self.matches.predict(&mut self.old, self.recent, self.pos)?;
@@ -192,7 +215,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
                 1
             }
         };
-        let inserted = segment.is_none_or(|s| s.new > self.pos);
+        let inserted = segment.is_none();
         for &byte in &out[..len] {
             self.recent = self.recent << 8 | u64::from(byte);
             self.matches.push(self.pos, byte);
@@ -205,6 +228,31 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             self.matches.leave();
         }
         Ok(len)
+    }
+
+    /// The segment that starts at the current offset, if any.
+    fn enter<C: Coder>(&mut self, coder: &mut C, plan: Option<Segment>) -> Result<Option<Segment>, Error> {
+        let next = self.map.segments().get(self.next).copied();
+        let segment = match next {
+            Some(s) if s.new == self.pos => {
+                self.next += 1;
+                Some(s)
+            }
+            _ if self.old.is_empty() => None,
+            _ => {
+                let room = next.map_or(self.new_len, |s| s.new) - self.pos;
+                self.copies.code(coder, plan, self.pos, room, self.old.len())?
+            }
+        };
+        if let Some(s) = segment {
+            self.copies.note(&s);
+            if s.len >= RESCAN_LEAST {
+                self.old.enter(s.old, self.address.isa)?;
+            } else {
+                self.old.enter_blind(s.old);
+            }
+        }
+        Ok(segment)
     }
 
     fn inserted<C: Coder>(&mut self, coder: &mut C, byte: u8, matched: Option<(u8, u8)>) -> u8 {
@@ -247,9 +295,6 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
     fn unit<C: Coder>(&mut self, coder: &mut C, actual: &[u8], segment: Segment) -> Result<(u32, usize), Error> {
         let from_start = self.pos - segment.new;
         let at = segment.old + from_start;
-        if from_start == 0 {
-            self.old.enter(at, self.address.isa)?;
-        }
         let unit = self.predict(at, from_start, segment.len - from_start)?;
         let len = usize::from(unit.site.len);
         let mut word = [0; 4];

@@ -122,6 +122,19 @@ impl<O: ReadAt> OldImage<O> {
         self.followed = at + len;
     }
 
+    /// Whether there is no old image.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// To be called before a segment that starts at `at` and is too short to look back for.
+    pub(crate) fn enter_blind(&mut self, at: u32) {
+        if self.followed != at {
+            self.marks = [0; 8];
+            self.followed = at;
+        }
+    }
+
     /// To be called before a segment that starts at `at`: finds the literal loads that stand shortly before it.
     pub(crate) fn enter(&mut self, at: u32, isa: IsaKind) -> Result<(), Error> {
         if self.followed == at || isa == IsaKind::Plain {

@@ -14,13 +14,32 @@ use std::collections::HashMap;
 use suffix::SuffixIndex;
 
 /// What the aligner found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Alignment {
-    /// Segments in the order of the new file.
+    /// Segments of the map, in the order of the new file.
     pub segments: Vec<Segment>,
+    /// Segments that stand in the stream, in the order of the new file.
+    pub copies: Vec<Segment>,
     /// Instruction set and link addresses.
     pub address: AddressModel,
 }
+
+impl Alignment {
+    /// Leaves the `most` longest segments in the map, none shorter than `least` bytes; the others become copies.
+    pub fn split(&self, most: usize, least: u32) -> Self {
+        let mut all = [&self.segments[..], &self.copies].concat();
+        all.sort_by_key(|s| (std::cmp::Reverse(s.len), s.new));
+        let mapped = all.iter().take(most).take_while(|s| s.len >= least).count();
+        let mut copies = all.split_off(mapped);
+        copies.retain(|s| s.len >= LEAST_COPY);
+        all.sort_by_key(|s| s.new);
+        copies.sort_by_key(|s| s.new);
+        Self { segments: all, copies, address: self.address.clone() }
+    }
+}
+
+/// Shortest copy that the format can say, bytes.
+const LEAST_COPY: u32 = 3;
 
 /// Segments of `new` over `old` given the address model; `previous` says where addresses went, as far as known.
 pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
@@ -157,5 +176,5 @@ pub fn find(old: &[u8], new: &[u8], isa: IsaKind, most_regions: usize, costs: Co
         }
         segments = align(old, new, &address, &segments, costs);
     }
-    Alignment { segments, address }
+    Alignment { segments, copies: Vec::new(), address }
 }

@@ -86,7 +86,7 @@ fn drive<C: Coder>(
     new: &[u8],
     train: bool,
 ) -> Result<(Alignment, Vec<u8>), Error> {
-    let mut coded = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    let mut coded = Alignment::default();
     if is_delta {
         coder.account(Part::Relocation);
         let regions = alignment.address.regions();
@@ -113,11 +113,14 @@ fn drive<C: Coder>(
         rebuilder.finish_map(coded.address.clone());
         rebuilder.prime(train)?;
     }
+    let mut copies = alignment.copies.iter().copied().peekable();
     let mut rebuilt = Vec::new();
     let mut word = [0; MAX_STEP];
     while !rebuilder.is_done() {
         let rest = new.get(rebuilt.len()..).unwrap_or(&[]);
-        let n = rebuilder.step(coder, rest, &mut word)?;
+        let pos = rebuilt.len() as u32;
+        while copies.next_if(|c| c.new < pos).is_some() {}
+        let n = rebuilder.step(coder, rest, copies.peek().copied(), &mut word)?;
         rebuilt.extend_from_slice(&word[..n]);
     }
     Ok((coded, rebuilt))
@@ -163,7 +166,7 @@ fn header(job: &Job<'_>, mode: Mode, payload_len: u32) -> Header {
 pub fn stored(job: &Job<'_>) -> Result<Encoded, Error> {
     let alone = Job { old: None, profile: Profile::Tiny, ..*job };
     let header = header(&alone, Mode::Stored, job.new.len() as u32).emit()?;
-    let alignment = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    let alignment = Alignment::default();
     let bytes = [&header[..], job.new].concat();
     Ok(Encoded { bytes, header_len: header.len(), bits: [0.0; PARTS], alignment, mode: Mode::Stored })
 }
@@ -216,7 +219,7 @@ pub fn account(container: &[u8], old: &[u8], prior: &[u8]) -> Result<Encoded, Er
     rebuilder.start(files, &parameters, prior)?;
     let payload = Payload { decoder: RangeDecoder::new(), rest: &container[header_len..] };
     let mut ledger = Ledger::new(payload);
-    let nothing = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    let nothing = Alignment::default();
     let train = header.mode == Mode::Primed;
     let is_delta = header.old.is_some();
     let (alignment, _) = drive(&mut ledger, &mut rebuilder, &parameters, is_delta, &nothing, &[], train)?;

@@ -10,15 +10,16 @@ use codec_core::reloc::address::AddressModel;
 
 /// Numbers of link addresses tried.
 const REGION_CHOICES: [usize; 3] = [0, 1, 7];
+/// Shortest segments that stand in the map, as tried: shorter ones are copies.
+const LEAST_MAPPED: [u32; 2] = [0, 24];
 /// Updates that need more than this share of the new file may let the network learn from the old image first.
 const PRIME_ABOVE: usize = 32;
 
 /// Told of each candidate as it is started: (done, in all, as far as known).
 pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
-/// The candidates' alignments, each within the profile's budget of segments.
-pub fn alignments(old: &[u8], new: &[u8], profile: Profile) -> Vec<Alignment> {
-    let limit = profile.parameters().segments as usize;
+/// The candidates' alignments, all segments in the map, however many.
+pub fn alignments(old: &[u8], new: &[u8]) -> Vec<Alignment> {
     let plain = AddressModel::new(IsaKind::Plain);
     let costs = Costs::default();
     let first = align::align(old, new, &plain, &[], costs);
@@ -27,15 +28,9 @@ pub fn alignments(old: &[u8], new: &[u8], profile: Profile) -> Vec<Alignment> {
     let mut found: Vec<Alignment> = Vec::new();
     for isa in isas {
         for regions in REGION_CHOICES {
-            let mut alignment = align::find(old, new, isa, regions, costs);
+            let alignment = align::find(old, new, isa, regions, costs);
             if found.iter().any(|f| f.address.isa == isa && f.address.regions() == alignment.address.regions()) {
                 continue;
-            }
-            let mut dear = costs;
-            while alignment.segments.len() > limit {
-                dear.segment *= 1.4;
-                dear.far *= 1.2;
-                alignment.segments = align::align(old, new, &alignment.address, &alignment.segments, dear);
             }
             found.push(alignment);
         }
@@ -54,19 +49,22 @@ pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
             best = candidate;
         }
     };
-    let nothing = Alignment { segments: Vec::new(), address: AddressModel::new(IsaKind::Plain) };
+    let nothing = Alignment::default();
     match job.old {
         None => keep(encode(job, &nothing, false)?),
         Some(old) => {
             watch(0, 0);
-            let candidates = alignments(old, job.new, job.profile);
+            let candidates = alignments(old, job.new);
             let all = candidates.len() as u64 + 1;
             let mut delta: Option<Encoded> = None;
             for (i, alignment) in candidates.iter().enumerate() {
                 watch(i as u64, all);
-                let candidate = encode(job, alignment, false)?;
+                let limit = job.profile.parameters().segments as usize;
+                for least in LEAST_MAPPED {
+                let candidate = encode(job, &alignment.split(limit, least), false)?;
                 if delta.as_ref().is_none_or(|d| candidate.bytes.len() < d.bytes.len()) {
                     delta = Some(candidate);
+                }
                 }
             }
             watch(all - 1, all);

@@ -1,0 +1,17 @@
+//! The tests across the crates, one binary:
+//!
+//! - `golden`: committed containers, decoded, and made again byte for byte (`GMCF_BLESS=1` writes them anew);
+//! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
+//! - `properties`: random files and edits; what the size may be at most;
+//! - `chunking`: how input and output are cut never matters;
+//! - `hostile`: cuts, flips, lies, wrong old images, budgets;
+//! - `chains`: chains of deltas, and what squashing makes of them;
+//! - `integers`: the integer tables against floating point.
+
+mod bundled;
+mod chains;
+mod chunking;
+mod golden;
+mod hostile;
+mod integers;
+mod properties;
