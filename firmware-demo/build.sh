@@ -121,14 +121,27 @@ install_image() {
 }
 
 target_dir=target/$compiler
+# An image that does not fit its board must not hide what the others take.
+failed=()
 while IFS=$'\t' read -r board target _; do
-    "${build[@]}" --bin demo --target "$target"
+    rm -f "$out/$board.elf"
+    if ! "${build[@]}" --bin demo --target "$target"; then
+        failed+=("$board")
+        continue
+    fi
     install_image "$target_dir/$target/release/demo" "$out/$board.elf"
     record "$board" image_flash_bytes "$out/$board.elf"
 done < <(boards)
 for target in "${all_targets[@]}"; do
-    "${build[@]}" --target "$target"
+    if ! "${build[@]}" --target "$target"; then
+        failed+=("link-check for $target")
+        continue
+    fi
     install_image "$target_dir/$target/release/link-check" "$out/link-check.$target.elf"
     record "$target" decoder_flash_bytes "$out/link-check.$target.elf"
 done
 cat "$sizes"
+for name in "${failed[@]}"; do
+    echo "build.sh: FAILED: $name" >&2
+done
+[ ${#failed[@]} -eq 0 ]

@@ -32,9 +32,12 @@ ln -s "$patch" "$work/patch"
 cd "$work"
 status=0
 # QEMU says of each of a board's unused timers that its period is zero.
-timeout "${GMCF_QEMU_TIMEOUT:-600}" qemu-system-arm "${machine[@]}" -display none -serial none -monitor none \
+timeout "${GMCF_QEMU_TIMEOUT:-120}" qemu-system-arm "${machine[@]}" -display none -serial none -monitor none \
     -icount shift=0 -semihosting-config enable=on,target=native,arg=demo,arg=old,arg=patch,arg=new \
     -kernel "$image" </dev/null 2> >(grep -v '^Timer with period zero' >&2) || status=$?
+if [ "$status" -eq 124 ]; then
+    echo "run.sh: the image did not end in time" >&2
+fi
 if [ "$status" -eq 0 ]; then
     mv new "$new"
 fi

@@ -64,7 +64,7 @@ impl Profile {
     /// Table sizes of the profile.
     pub const fn parameters(self) -> Parameters {
         let (slots_log2, segments, rewrites_log2, history_log2, index_log2) = match self {
-            Self::Tiny => (10, 128, 6, 8, 6),
+            Self::Tiny => (9, 96, 6, 6, 4),
             Self::Small => (14, 640, 8, 11, 9),
             Self::Medium => (16, 4096, 10, 13, 13),
             Self::Host => (22, 65535, 14, 20, 19),
@@ -112,7 +112,7 @@ pub struct Capacity {
 }
 
 /// A decoder of profile `tiny`.
-pub type Tiny<O> = Decoder<O, { 1 << 10 }, 128, { 1 << 6 }, { 1 << 8 }, { 1 << 6 }>;
+pub type Tiny<O> = Decoder<O, { 1 << 9 }, 96, { 1 << 6 }, { 1 << 6 }, { 1 << 4 }>;
 /// A decoder of profile `small`.
 pub type Small<O> = Decoder<O, { 1 << 14 }, 640, { 1 << 8 }, { 1 << 11 }, { 1 << 9 }>;
 /// A decoder of profile `medium`.

@@ -18,6 +18,7 @@ mod roomy {
 
     use super::{Counter, Failure};
     use crate::host::{HostFile, Mode};
+    use crate::old::Old;
     use crate::slot::RamSlot;
 
     pub const NAME: &str = "mps2-an500 (Cortex-M7)";
@@ -28,11 +29,11 @@ mod roomy {
     static OLD: ConstStaticCell<[u8; SLOT_BYTES]> = ConstStaticCell::new([0; SLOT_BYTES]);
     static NEW: ConstStaticCell<[u8; SLOT_BYTES]> = ConstStaticCell::new([0; SLOT_BYTES]);
 
-    pub type Old = &'static [u8];
+    pub type OldFile = &'static [u8];
     pub type Slot = RamSlot;
     pub type Decoder = codec_core::limits::Medium<Old>;
 
-    pub fn open_old(name: &str, counter: &'static Counter) -> Result<Old, Failure> {
+    pub fn open_old(name: &str, counter: &'static Counter) -> Result<OldFile, Failure> {
         let mut file = HostFile::open(name, Mode::Read, counter)?;
         let memory = OLD.take();
         let len = file.len() as usize;
@@ -53,6 +54,7 @@ mod roomy {
 mod tight {
     use super::{Counter, Failure};
     use crate::host::{HostFile, Mode};
+    use crate::old::Old;
     use crate::slot::HostSlot;
 
     #[cfg(board = "lm3s6965evb")]
@@ -60,14 +62,14 @@ mod tight {
     #[cfg(board = "microbit")]
     pub const NAME: &str = "microbit (Cortex-M0)";
 
-    pub type Old = HostFile;
+    pub type OldFile = HostFile;
     pub type Slot = HostSlot;
     #[cfg(board = "lm3s6965evb")]
     pub type Decoder = codec_core::limits::Small<Old>;
     #[cfg(board = "microbit")]
     pub type Decoder = codec_core::limits::Tiny<Old>;
 
-    pub fn open_old(name: &str, counter: &'static Counter) -> Result<Old, Failure> {
+    pub fn open_old(name: &str, counter: &'static Counter) -> Result<OldFile, Failure> {
         HostFile::open(name, Mode::Read, counter)
     }
 

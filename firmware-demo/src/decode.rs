@@ -1,12 +1,13 @@
 //! The decoder's loop: pieces of the update in, pieces of the file out.
 
 use codec_core::decoder::Status;
-use static_cell::{ConstStaticCell, StaticCell};
+use static_cell::ConstStaticCell;
 
 use crate::Failure;
-use crate::board::{self, CHUNK_BYTES, Old, Slot};
+use crate::board::{self, CHUNK_BYTES, OldFile, Slot};
 use crate::count::Counter;
 use crate::host::HostFile;
+use crate::old::Old;
 use crate::stack::Painted;
 
 /// What rebuilding cost.
@@ -24,13 +25,14 @@ pub struct Cost {
 }
 
 /// Rebuilds the file that `patch` makes of `old` into `slot`.
-pub fn rebuild(old: Old, patch: &mut HostFile, slot: &mut Slot, counter: &Counter) -> Result<Cost, Failure> {
+pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Counter) -> Result<Cost, Failure> {
     static BUFFERS: ConstStaticCell<[[u8; CHUNK_BYTES]; 2]> = ConstStaticCell::new([[0; CHUNK_BYTES]; 2]);
     let [input, output] = BUFFERS.take();
 
+    Old::set(old);
     let stack = Painted::new();
     counter.start();
-    run(old, patch, slot, input, output)?;
+    run(patch, slot, input, output)?;
     let instructions = counter.instructions();
     Ok(Cost {
         instructions,
@@ -43,9 +45,9 @@ pub fn rebuild(old: Old, patch: &mut HostFile, slot: &mut Slot, counter: &Counte
 
 /// Everything that is measured. Never inlined, so that its frame lies below the point where painting began.
 #[inline(never)]
-fn run(old: Old, patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
-    static DECODER: StaticCell<board::Decoder> = StaticCell::new();
-    let decoder = DECODER.init_with(|| board::Decoder::new(old));
+fn run(patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
+    static DECODER: ConstStaticCell<board::Decoder> = ConstStaticCell::new(board::Decoder::new(Old));
+    let decoder = DECODER.take();
     loop {
         let filled = patch.read(input)?;
         let mut rest = &input[..filled];

@@ -14,12 +14,13 @@ mod board;
 mod count;
 mod decode;
 mod host;
+mod old;
 mod slot;
 mod stack;
 
 use core::fmt;
 
-use cortex_m_rt::entry;
+use cortex_m_rt::{ExceptionFrame, entry, exception};
 use cortex_m_semihosting::{debug, hprintln};
 use panic_semihosting as _;
 use static_cell::StaticCell;
@@ -58,6 +59,15 @@ impl fmt::Display for Failure {
 impl From<codec_core::Error> for Failure {
     fn from(error: codec_core::Error) -> Self {
         Self::Codec(error)
+    }
+}
+
+/// A stack that outgrew the memory left for it ends here, if not worse.
+#[exception]
+unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
+    hprintln!("error: hard fault at {:#010x}", frame.pc());
+    loop {
+        debug::exit(debug::EXIT_FAILURE);
     }
 }
 

@@ -68,7 +68,8 @@ pub fn pairs() -> &'static [Pair] {
 fn pair(line: &str) -> Pair {
     let fields: Vec<_> = line.split('\t').collect();
     let [_, _, family, old, new, old_bytes, new_bytes] = fields[..] else { panic!("PAIRS.tsv: {line}") };
-    let version = |path: &str| Path::new(path).file_stem().map_or_else(|| "-".into(), |stem| stem.display().to_string());
+    let version =
+        |path: &str| Path::new(path).file_stem().map_or_else(|| "-".into(), |stem| stem.display().to_string());
     let pair = Pair {
         name: format!("{family} {} -> {}", version(old), version(new)),
         old: (old != "-").then(|| read(old)),

@@ -10,10 +10,10 @@ pub(crate) const CONTEXTS: usize = 16;
 /// Experts that name a whole byte.
 pub(crate) const EXPERTS: usize = 4;
 const INPUTS: usize = CONTEXTS + EXPERTS + 1;
-const GATES_A: usize = 64;
-const GATES_B: usize = 64;
+const GATES_A: usize = 48;
+const GATES_B: usize = 32;
 const SLOT_LIMIT: u32 = 15;
-const RATE: i32 = 3;
+const RATE: i32 = 5;
 
 /// Bytes that experts name for the next byte, and how sure they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,11 +31,14 @@ pub(crate) struct Situation {
     pub(crate) contexts: [u32; CONTEXTS],
     /// Experts.
     pub(crate) experts: [Expert; EXPERTS],
-    /// Gate of the first mixer, 0..64.
+    /// Gate of the first mixer, 0..48.
     pub(crate) gate: usize,
-    /// High bits of the second gate, 0..8.
-    pub(crate) lane: usize,
+    /// Whether the byte stands outside every segment.
+    pub(crate) inserted: bool,
 }
+
+/// Each context's share of the slots: `2^-share`. Short contexts recur, so they get more.
+const SHARE: [u32; CONTEXTS] = [5, 2, 2, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5];
 
 /// Scale of a slot's logit by its count, Q8.
 const TRUST: [i32; 16] = [0, 110, 160, 190, 210, 225, 235, 245, 250, 256, 262, 268, 274, 280, 290, 300];
@@ -43,12 +46,10 @@ const TRUST: [i32; 16] = [0, 110, 160, 190, 210, 225, 235, 245, 250, 256, 262, 2
 /// Adaptive state of the network.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteModel<const SLOTS: usize> {
-    /// Slots of each context, a power of two.
-    per_context: usize,
-    /// From a hash of 32 bit to a slot's number.
-    shift: u32,
+    /// Number of slots in all, base-2 logarithm.
+    slots_log2: u32,
     slots: [Slot; SLOTS],
-    experts: [[Slot; 64 * 4]; EXPERTS],
+    experts: [[Slot; 64 * 2]; EXPERTS],
     mixer_a: Mixer<INPUTS, GATES_A>,
     mixer_b: Mixer<INPUTS, GATES_B>,
     last: Mixer<2, 8>,
@@ -58,10 +59,9 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
     /// A network that must be started before use.
     pub(crate) const fn new() -> Self {
         Self {
-            per_context: 0,
-            shift: 0,
+            slots_log2: 0,
             slots: [Slot::ZERO; SLOTS],
-            experts: [[Slot::ZERO; 256]; EXPERTS],
+            experts: [[Slot::ZERO; 128]; EXPERTS],
             mixer_a: Mixer::new(0),
             mixer_b: Mixer::new(0),
             last: Mixer::new(0),
@@ -70,8 +70,7 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
 
     /// Starts over with `2^slots_log2` slots, at most `SLOTS`.
     pub(crate) fn start(&mut self, slots_log2: u32) {
-        self.per_context = (1 << slots_log2) / CONTEXTS;
-        self.shift = 32 - slots_log2 + CONTEXTS.trailing_zeros();
+        self.slots_log2 = slots_log2;
         self.slots.fill(Slot::NEW);
     }
 
@@ -93,9 +92,11 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
             let mut inputs = [0i32; INPUTS];
             let mut places = [0usize; CONTEXTS];
             let salt = node.wrapping_mul(0x9e37_79b1);
+            let mut base = 0;
             for (i, (&context, place)) in situation.contexts.iter().zip(&mut places).enumerate() {
                 let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
-                *place = i * self.per_context + ((h ^ h << 13) >> self.shift) as usize;
+                *place = base + ((h ^ h << 13) >> (32 - self.slots_log2 + SHARE[i])) as usize;
+                base += 1 << (self.slots_log2 - SHARE[i]);
                 let slot = self.slots[*place];
                 inputs[i] = stretch(slot.p()) * TRUST[slot.count() as usize] >> 8;
             }
@@ -108,14 +109,14 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                     continue;
                 }
                 let named = named >> k & 1;
-                let at = usize::from(expert.class) << 2 | k >> 1;
+                let at = usize::from(expert.class) << 1 | k >> 2;
                 let logit = stretch(self.experts[e][at].p());
                 inputs[CONTEXTS + e] = if named != 0 { logit } else { -logit };
                 used[e] = Some((at, named));
                 agree |= 1 << e;
             }
             inputs[INPUTS - 1] = 256;
-            let gate_b = situation.lane << 3 | (agree & 3) << 1 | usize::from(agree > 3);
+            let gate_b = usize::from(situation.inserted) << 4 | (k >> 2) << 3 | (agree & 3) << 1 | usize::from(agree > 3);
             let a = self.mixer_a.mix(&inputs, situation.gate);
             let b = self.mixer_b.mix(&inputs, gate_b);
             let outputs = [a, b];

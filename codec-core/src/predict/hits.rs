@@ -9,7 +9,7 @@ use crate::reloc::Kind;
 const INPUTS: usize = 6;
 const GATES: usize = 64;
 const LIMIT: u32 = 1000;
-const RATE: i32 = 2;
+const RATE: i32 = 4;
 
 /// Adaptive state of the hit flags.
 #[derive(Clone, Debug)]

@@ -286,9 +286,9 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         ];
         let mut experts = [Expert::default(); EXPERTS];
         experts[3] = Expert { byte: matched.map(|m| m.0), class: length as u8 };
-        let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 3).min(6) as usize };
-        let gate = 32 + (lane as usize) * 8 + grade;
-        let situation = Situation { contexts, experts, gate, lane: 4 + (lane as usize) };
+        let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
+        let gate = 32 + (lane as usize) * 4 + grade;
+        let situation = Situation { contexts, experts, gate, inserted: true };
         self.bytes.code(coder, &situation, byte)
     }
 
@@ -482,7 +482,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
                 Expert::default(),
             ];
             let gate = (i << 3 | all_hit << 2 | misses.min(3)) as usize;
-            let situation = Situation { contexts, experts, gate, lane: i as usize };
+            let situation = Situation { contexts, experts, gate, inserted: false };
             let byte = self.bytes.code(coder, &situation, (actual >> (8 * i)) as u8);
             result |= u32::from(byte) << (8 * i);
             all_hit &= u32::from(u32::from(byte) == first);

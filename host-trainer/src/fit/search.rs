@@ -19,9 +19,8 @@ const PRIME_ABOVE: usize = 32;
 pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
 /// The candidates' alignments, all segments in the map, however many.
-pub fn alignments(old: &[u8], new: &[u8]) -> Vec<Alignment> {
+pub fn alignments(old: &[u8], new: &[u8], costs: Costs) -> Vec<Alignment> {
     let plain = AddressModel::new(IsaKind::Plain);
-    let costs = Costs::default();
     let first = align::align(old, new, &plain, &[], costs);
     let mut isas = isa::candidates(old, new, &first);
     isas.push(IsaKind::Plain);
@@ -54,7 +53,7 @@ pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
         None => keep(encode(job, &nothing, false)?),
         Some(old) => {
             watch(0, 0);
-            let candidates = alignments(old, job.new);
+            let candidates = alignments(old, job.new, Costs::default());
             let all = candidates.len() as u64 + 1;
             let mut delta: Option<Encoded> = None;
             for (i, alignment) in candidates.iter().enumerate() {

@@ -78,7 +78,11 @@ fn they_are_inverse() {
     for x in -LOGIT_MAX..=LOGIT_MAX {
         let p = f64::from(squash(x)) / 65536.0;
         let step = ONE / (65536.0 * p * (1.0 - p));
-        assert!(near(stretch(squash(x)).into(), x.into(), 3.0 + 4.7 * step), "{x} comes back as {}", stretch(squash(x)));
+        assert!(
+            near(stretch(squash(x)).into(), x.into(), 3.0 + 4.7 * step),
+            "{x} comes back as {}",
+            stretch(squash(x))
+        );
     }
 }
 

@@ -1,0 +1,189 @@
+//! Headers whose fields are not true.
+
+use codec_core::Error;
+use codec_core::container::v2::{Header, Mode, Old};
+use codec_core::container::{v1, v2};
+use host_trainer::codec::{CodecError, Format, Profile, apply, compress};
+use tests::data::{options, pair_named};
+use tests::device::{End, Outcome, decode};
+
+const PROFILE: Profile = Profile::Small;
+
+/// A container taken apart.
+struct Parts {
+    header: Header,
+    payload: Vec<u8>,
+    old: &'static [u8],
+    new: &'static [u8],
+}
+
+fn parts(name: &str) -> Parts {
+    let pair = pair_named(name);
+    let container = pair.container(PROFILE);
+    let (header, header_len) = Header::parse(container).unwrap();
+    Parts { header, payload: container[header_len..].to_vec(), old: pair.old(), new: &pair.new }
+}
+
+impl Parts {
+    fn decode(&self) -> Outcome {
+        let container = [&self.header.emit().unwrap()[..], &self.payload].concat();
+        // The slot is longer than what the file should be, and not as long as a lie may be.
+        decode(PROFILE, self.old, &container, self.new.len() + 4096)
+    }
+}
+
+fn range(field: &'static str, found: u64) -> Error {
+    Error::OutOfRange { field, found, limit: u32::MAX.into() }
+}
+
+fn unknown(field: &'static str, found: u64) -> Error {
+    Error::Unknown { field, found }
+}
+
+/// The error for these first bytes of a container.
+fn parse(bytes: &[u8]) -> Error {
+    let padded = [bytes, &[0; 64]].concat();
+    let error = Header::parse(&padded).unwrap_err();
+    let outcome = decode(PROFILE, &[], &padded, 1 << 16);
+    assert_eq!((outcome.refusal(), outcome.output.len()), (error, 0));
+    error
+}
+
+#[test]
+fn magic_and_flags() {
+    assert_eq!(apply(&[b"\x7fELF\x02\x01\x01\0"], None), Err(Error::BadMagic { found: *b"\x7fELF" }.into()));
+    assert_eq!(apply(&[b"GMCF\x03\0\0\0"], None), Err(Error::UnknownVersion { found: 3 }.into()));
+    // To a device, which reads version 2 alone, version 1 is no GMCF file.
+    assert!(matches!(parse(b"GMCF\x01\0\0\0"), Error::BadMagic { found: [b'G', ..] }));
+    for flags in [0x20, 0x40, 0x80, 0xff, 0x10, 0x14] {
+        assert_eq!(parse(&[v2::MAGIC, flags]), unknown("flags", flags.into()), "flags {flags:#x}");
+    }
+}
+
+#[test]
+fn numbers_that_are_no_numbers() {
+    let number = |bytes: &[u8]| parse(&[&[v2::MAGIC, 0], bytes].concat());
+    assert_eq!(number(&[0xff, 0xff, 0xff, 0xff, 0x1f]), range("new_len", 0x1_ffff_ffff));
+    assert_eq!(number(&[0xff; 10]), range("new_len", 0x7_ffff_ffff));
+    // Padded with zeros: one number, one spelling.
+    assert_eq!(number(&[0x80, 0x00]), range("new_len", 0));
+    assert_eq!(number(&[0x85, 0x80, 0x00]), range("new_len", 5));
+    // An old image shorter than nothing, or longer than the format can say.
+    let old_len = |new_len: &[u8], difference: &[u8]| parse(&[&[v2::MAGIC, 4], new_len, difference].concat());
+    assert!(matches!(old_len(&[5], &[11]), Error::OutOfRange { field: "old_len", .. }));
+    let most = [0xff, 0xff, 0xff, 0xff, 0x0f];
+    assert_eq!(old_len(&most, &[2]), range("old_len", 1 << 32));
+}
+
+#[test]
+fn a_new_length_that_is_not_true() {
+    let is_mismatch = |error| matches!(error, Error::DigestMismatch { .. } | Error::Corrupt { field: "payload" });
+    for name in ["txt-cp-neopixel", "fw-nodepixel"] {
+        for delta in [-100, -1, 1, 100] {
+            let mut lie = parts(name);
+            lie.header.new_len = lie.header.new_len.wrapping_add_signed(delta);
+            let error = lie.decode().refusal();
+            let of_segment = matches!(error, Error::OutOfRange { field: "map.new" | "map.len" | "copy.len", .. });
+            assert!(is_mismatch(error) || of_segment, "{name} {delta}: {error}");
+        }
+        let mut lie = parts(name);
+        lie.header.new_len = i32::MAX as u32;
+        let outcome = lie.decode();
+        assert_eq!((outcome.end, outcome.output.len()), (End::SlotFull, lie.new.len() + 4096), "{name}");
+    }
+}
+
+#[test]
+fn a_stored_length_that_is_not_true() {
+    let mut lie = parts("rand-512");
+    assert_eq!(lie.header.mode, Mode::Stored);
+    let outcome = lie.decode();
+    assert_eq!(outcome.accepted(), Some(lie.new));
+    lie.header.new_len = 513;
+    assert_eq!(lie.decode().refusal(), Error::Truncated { field: "payload", need: 513, have: 512 });
+    lie.header.new_len = u32::MAX;
+    assert_eq!(lie.decode().refusal(), Error::Truncated { field: "payload", need: u32::MAX.into(), have: 512 });
+    for short in [0, 511] {
+        lie.header.new_len = short;
+        assert!(matches!(lie.decode().refusal(), Error::DigestMismatch { .. }), "{short}");
+    }
+}
+
+#[test]
+fn an_old_length_that_is_not_true() {
+    for name in ["txt-cp-neopixel", "fw-nodepixel"] {
+        let true_len = parts(name).header.old.unwrap().len;
+        for (len, is_read) in [(0, true), (true_len - 1, true), (true_len + 1, false), (i32::MAX as u32, false)] {
+            let mut lie = parts(name);
+            lie.header.old = lie.header.old.map(|old| Old { len, ..old });
+            let outcome = lie.decode();
+            let is_right = match outcome.refusal() {
+                Error::WrongOld { .. } => is_read,
+                Error::Storage { .. } => !is_read,
+                _ => false,
+            };
+            assert!(is_right && outcome.output.is_empty(), "{name} {len}: {:?}", outcome.end);
+        }
+    }
+}
+
+#[test]
+fn a_payload_length_that_is_not_true() {
+    let longer = |by: u32, padding: usize| {
+        let mut lie = parts("fw-nodepixel");
+        let have = lie.payload.len() as u64;
+        lie.header.payload_len += by;
+        lie.payload.extend(vec![0xa7; padding]);
+        (lie.decode().refusal(), have)
+    };
+    let (error, have) = longer(1, 0);
+    assert_eq!(error, Error::Truncated { field: "payload", need: have + 1, have });
+    let (error, have) = longer(1 << 30, 0);
+    assert_eq!(error, Error::Truncated { field: "payload", need: have + (1 << 30), have });
+    for more in [1, 4, 8, 1000] {
+        assert_eq!(longer(more, more as usize).0, Error::Corrupt { field: "payload" }, "{more} more");
+    }
+    for short in [1, 2, 100, u32::MAX] {
+        let mut lie = parts("fw-nodepixel");
+        lie.header.payload_len = lie.header.payload_len.saturating_sub(short);
+        let error = lie.decode().refusal();
+        let is_right = matches!(error, Error::DigestMismatch { .. } | Error::Corrupt { .. } | Error::OutOfRange { .. });
+        assert!(is_right, "{short} less: {error}");
+    }
+}
+
+#[test]
+fn a_promise_of_another_file() {
+    for name in ["txt-cp-neopixel", "rand-512"] {
+        let mut lie = parts(name);
+        lie.header.digest.0[15] ^= 1;
+        let outcome = lie.decode();
+        assert!(matches!(outcome.refusal(), Error::DigestMismatch { .. }));
+        assert!(outcome.output == lie.new);
+    }
+}
+
+/// Version 1 around a true version 2 file: each field that says something of it must be true.
+#[test]
+fn version_1_fields_that_are_not_true() {
+    let pair = pair_named("txt-cp-neopixel");
+    let layered = compress(&pair.new, pair.old.as_deref(), &options(PROFILE, Format::V1)).unwrap().bytes;
+    let refused = |change: &dyn Fn(&mut [u8])| {
+        let mut lie = layered.clone();
+        change(&mut lie);
+        match apply(&[&lie], pair.old.as_deref()) {
+            Err(CodecError::Refused(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    };
+    // original_hash, crt_residues, name ("memory"), shape, dominant_scale: FORMAT.md, section 2.
+    let residues = v1::HEADER_LEN;
+    let layer = residues + 2 * 8;
+    assert!(matches!(refused(&|b| b[13] ^= 1), Error::DigestMismatch { .. }));
+    assert!(matches!(refused(&|b| b[residues] ^= 1), Error::ResidueMismatch { index: 0, .. }));
+    assert!(matches!(refused(&|b| b[residues + 8] ^= 1), Error::ResidueMismatch { index: 1, .. }));
+    assert_eq!(refused(&|b| b[layer + 4] ^= 1), unknown("layers", 1));
+    assert!(matches!(refused(&|b| b[layer + 14] ^= 1), Error::OverBudget { .. } | Error::Truncated { .. }));
+    assert!(matches!(refused(&|b| b[layer + 17] = 0x7f), Error::OverBudget { field: "memory", .. }));
+    assert_eq!(refused(&|b| b[layer + 26] = 7), unknown("dominant_scale", 7));
+}
