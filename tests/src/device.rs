@@ -120,6 +120,9 @@ pub fn feed(
         let step = match device.update(&rest[..shown], &mut buffer) {
             Ok(step) => step,
             Err(error) => {
+                // What was written before the error stands in the buffer, as far as it can be told from the filling.
+                let written = buffer.iter().rposition(|&b| b != poison).map_or(0, |last| last + 1);
+                output.extend_from_slice(&buffer[..written]);
                 assert_eq!(device.update(rest, &mut buffer), Err(Error::Finished), "after {error}");
                 break End::Refused(error);
             }

@@ -1,6 +1,6 @@
 //! Adaptive probabilities.
 
-use super::logistic::stretch;
+use super::logistic::{STRETCH_12, stretch};
 
 /// A context slot in 16 bit: a 12-bit probability above a 4-bit count of observations.
 ///
@@ -45,6 +45,12 @@ impl Slot {
     #[inline]
     pub fn p(self) -> u32 {
         u32::from(self.0 >> 4) << 4 | 8
+    }
+
+    /// Logit of the probability, Q8.
+    #[inline]
+    pub fn logit(self) -> i32 {
+        i32::from(STRETCH_12[usize::from(self.0 >> 4)])
     }
 
     /// Learns `bit`; the count stops at `limit` (at most 15).

@@ -21,15 +21,39 @@ pub fn squash(logit: i32) -> u32 {
 
 /// Natural logarithm in Q12 of `x` >= 1, up to an additive constant shared by all arguments.
 #[inline]
-fn ln_q12(x: u32) -> i32 {
+const fn ln_q12(x: u32) -> i32 {
     let shift = x.leading_zeros();
     let mantissa = (x << shift) >> 23 & 255;
-    i32::from(LN[mantissa as usize]) - shift as i32 * LN2_Q12
+    LN[mantissa as usize] as i32 - shift as i32 * LN2_Q12
 }
 
 /// Logit in Q8 of a probability of 16 bit. The argument is clamped to 1..=65535.
 #[inline]
-pub fn stretch(p: u32) -> i32 {
-    let p = p.clamp(1, 65535);
-    ((ln_q12(p) - ln_q12(65536 - p)) >> 4).clamp(-LOGIT_MAX, LOGIT_MAX)
+pub const fn stretch(p: u32) -> i32 {
+    let p = if p < 1 {
+        1
+    } else if p > 65535 {
+        65535
+    } else {
+        p
+    };
+    let logit = (ln_q12(p) - ln_q12(65536 - p)) >> 4;
+    if logit < -LOGIT_MAX {
+        -LOGIT_MAX
+    } else if logit > LOGIT_MAX {
+        LOGIT_MAX
+    } else {
+        logit
+    }
 }
+
+/// [`stretch`] of the middles of 4096 equal steps, for probabilities kept in 12 bit.
+pub(super) static STRETCH_12: [i16; 4096] = {
+    let mut table = [0; 4096];
+    let mut i = 0;
+    while i < 4096 {
+        table[i] = stretch((i as u32) << 4 | 8) as i16;
+        i += 1;
+    }
+    table
+};

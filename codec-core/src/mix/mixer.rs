@@ -36,9 +36,10 @@ impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
         &mut self.weights
     }
 
-    /// The mixed logit (Q8) of `inputs`, each within +-[`LOGIT_MAX`], under `gate`.
+    /// The mixed logit (Q8) of `inputs`, each within +-[`LOGIT_MAX`], under `gate`. Fewer than `INPUTS` may be given:
+    /// the last ones then count as 0.
     #[inline]
-    pub fn mix(&mut self, inputs: &[i32; INPUTS], gate: usize) -> i32 {
+    pub fn mix(&mut self, inputs: &[i32], gate: usize) -> i32 {
         self.gate = gate;
         let mut sum = 0i32;
         for (x, w) in inputs.iter().zip(&self.weights[gate]) {
@@ -56,10 +57,14 @@ impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
     }
 
     /// Teaches the vector last used: one step down the gradient of the coding cost. `rate` (1..=[`MAX_RATE`]) is in
-    /// 2^-14 of a weight per unit of logit and of error.
+    /// 2^-14 of a weight per unit of logit and of error. Errors below `least` (16 bit) teach nothing: most decisions
+    /// are sure, and their steps would round to little.
     #[inline]
-    pub fn learn(&mut self, inputs: &[i32; INPUTS], bit: u32, rate: i32) {
+    pub fn learn(&mut self, inputs: &[i32], bit: u32, rate: i32, least: u32) {
         let error = ((bit as i32) << 16) - self.p as i32;
+        if error.unsigned_abs() < least {
+            return;
+        }
         let step = error * rate;
         for (x, w) in inputs.iter().zip(&mut self.weights[self.gate]) {
             let change = (x * step + (1 << 20)) >> 21;

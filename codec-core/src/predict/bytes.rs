@@ -3,17 +3,20 @@
 use super::prior::Visitor;
 use super::rewrite::hash;
 use crate::entropy::Coder;
-use crate::mix::{Mixer, Slot, stretch};
+use crate::mix::{Mixer, Slot};
 
-/// Contexts of each byte.
+/// Most contexts of a byte.
 pub(crate) const CONTEXTS: usize = 16;
 /// Experts that name a whole byte.
 pub(crate) const EXPERTS: usize = 4;
-const INPUTS: usize = CONTEXTS + EXPERTS + 1;
+/// Inputs of every byte: the experts and a constant. The contexts' follow.
+const FIXED: usize = EXPERTS + 1;
+const INPUTS: usize = FIXED + CONTEXTS;
 const GATES_A: usize = 48;
 const GATES_B: usize = 32;
 const SLOT_LIMIT: u32 = 15;
 const RATE: i32 = 5;
+const LEAST_ERROR: u32 = 400;
 
 /// Bytes that experts name for the next byte, and how sure they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,9 +29,9 @@ pub(crate) struct Expert {
 
 /// Everything that the network is told of the next byte.
 #[derive(Clone, Debug)]
-pub(crate) struct Situation {
-    /// Context hashes of the byte.
-    pub(crate) contexts: [u32; CONTEXTS],
+pub(crate) struct Situation<'a> {
+    /// Context hashes of the byte, at most [`CONTEXTS`].
+    pub(crate) contexts: &'a [u32],
     /// Experts.
     pub(crate) experts: [Expert; EXPERTS],
     /// Gate of the first mixer, 0..48.
@@ -85,7 +88,9 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
     }
 
     /// Codes one byte.
-    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, situation: &Situation, byte: u8) -> u8 {
+    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, situation: &Situation<'_>, byte: u8) -> u8 {
+        let count = situation.contexts.len().min(CONTEXTS);
+        let used = FIXED + count;
         let mut node = 1u32;
         for k in (0..8).rev() {
             let bit = u32::from(byte) >> k & 1;
@@ -93,15 +98,17 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
             let mut places = [0usize; CONTEXTS];
             let salt = node.wrapping_mul(0x9e37_79b1);
             let mut base = 0;
-            for (i, (&context, place)) in situation.contexts.iter().zip(&mut places).enumerate() {
+            let slots_of = situation.contexts.iter().zip(SHARE).zip(&mut places).zip(&mut inputs[FIXED..]);
+            for (((&context, share), place), input) in slots_of {
                 let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
-                *place = base + ((h ^ h << 13) >> (32 - self.slots_log2 + SHARE[i])) as usize;
-                base += 1 << (self.slots_log2 - SHARE[i]);
+                let log2 = self.slots_log2 - share;
+                *place = base + ((h ^ h << 13) >> (32 - log2)) as usize;
+                base += 1 << log2;
                 let slot = self.slots[*place];
-                inputs[i] = stretch(slot.p()) * TRUST[slot.count() as usize] >> 8;
+                *input = slot.logit() * TRUST[slot.count() as usize] >> 8;
             }
             let mut agree = 0;
-            let mut used = [None; EXPERTS];
+            let mut named_by = [None; EXPERTS];
             for (e, expert) in situation.experts.iter().enumerate() {
                 let Some(named) = expert.byte else { continue };
                 let named = u32::from(named) | 256;
@@ -110,27 +117,29 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                 }
                 let named = named >> k & 1;
                 let at = usize::from(expert.class) << 1 | k >> 2;
-                let logit = stretch(self.experts[e][at].p());
-                inputs[CONTEXTS + e] = if named != 0 { logit } else { -logit };
-                used[e] = Some((at, named));
+                let logit = self.experts[e][at].logit();
+                inputs[e] = if named != 0 { logit } else { -logit };
+                named_by[e] = Some((at, named));
                 agree |= 1 << e;
             }
-            inputs[INPUTS - 1] = 256;
-            let gate_b = usize::from(situation.inserted) << 4 | (k >> 2) << 3 | (agree & 3) << 1 | usize::from(agree > 3);
-            let a = self.mixer_a.mix(&inputs, situation.gate);
-            let b = self.mixer_b.mix(&inputs, gate_b);
+            inputs[EXPERTS] = 256;
+            let inputs = &inputs[..used];
+            let gate_b =
+                usize::from(situation.inserted) << 4 | (k >> 2) << 3 | (agree & 3) << 1 | usize::from(agree > 3);
+            let a = self.mixer_a.mix(inputs, situation.gate);
+            let b = self.mixer_b.mix(inputs, gate_b);
             let outputs = [a, b];
             self.last.mix(&outputs, k);
             let p = self.last.p().clamp(32, 65504);
             let bit = coder.code(bit, p);
-            self.mixer_a.learn(&inputs, bit, RATE);
-            self.mixer_b.learn(&inputs, bit, RATE);
-            self.last.learn(&outputs, bit, 1);
-            for place in places {
+            self.mixer_a.learn(inputs, bit, RATE, LEAST_ERROR);
+            self.mixer_b.learn(inputs, bit, RATE, LEAST_ERROR);
+            self.last.learn(&outputs, bit, 1, LEAST_ERROR);
+            for &place in &places[..count] {
                 self.slots[place].learn(bit, SLOT_LIMIT);
             }
-            for (e, used) in used.into_iter().enumerate() {
-                if let Some((at, named)) = used {
+            for (e, named_by) in named_by.into_iter().enumerate() {
+                if let Some((at, named)) = named_by {
                     self.experts[e][at].learn(u32::from(bit == named), SLOT_LIMIT);
                 }
             }

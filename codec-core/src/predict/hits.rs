@@ -10,6 +10,8 @@ const INPUTS: usize = 6;
 const GATES: usize = 64;
 const LIMIT: u32 = 1000;
 const RATE: i32 = 4;
+/// Units since the last miss after which a stretch counts as clean.
+const SURE_AFTER: u32 = 32;
 
 /// Adaptive state of the hit flags.
 #[derive(Clone, Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct HitModel {
     by_edge: [FineCounter; 64],
     by_detail: [FineCounter; 128],
     second: [FineCounter; CLASSES],
+    sure: [FineCounter; 8],
     mixer: Mixer<INPUTS, GATES>,
     /// Flags coded last, newest in bit 0; 1 is a miss.
     history: u32,
@@ -42,6 +45,7 @@ impl HitModel {
             by_edge: [zero; 64],
             by_detail: [zero; 128],
             second: [zero; CLASSES],
+            sure: [zero; 8],
             mixer: Mixer::new(0),
             history: 0,
             distance: 0,
@@ -56,6 +60,7 @@ impl HitModel {
         visitor.counters("hits.by_edge", &mut self.by_edge);
         visitor.counters("hits.by_detail", &mut self.by_detail);
         visitor.counters("hits.second", &mut self.second);
+        visitor.counters("hits.sure", &mut self.sure);
         self.mixer.weights_mut().iter_mut().for_each(|w| visitor.weights("hits.mixer", w));
     }
 
@@ -72,6 +77,14 @@ impl HitModel {
 
     /// Codes whether the unit is its first prediction.
     pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, unit: &Unit, hit: u32) -> bool {
+        if self.distance >= SURE_AFTER && unit.is_clean() {
+            // A clean stretch: one counter, so that it costs little more than a copy.
+            let counter = &mut self.sure[(log2(self.distance) / 2).min(7) as usize];
+            let hit = coder.code(hit, counter.p());
+            counter.learn(hit, LIMIT);
+            self.note(hit);
+            return hit != 0;
+        }
         let class = unit.class();
         let trust = unit.trust.map_or(0, |t| 1 + usize::from(t));
         let near = (log2(self.distance) / 2).min(7) as usize;
@@ -95,13 +108,17 @@ impl HitModel {
         let gate = (unit.site.kind as usize) << 3 | near;
         self.mixer.mix(&inputs, gate);
         let hit = coder.code(hit, self.mixer.p().clamp(1, 65535));
-        self.mixer.learn(&inputs, hit, RATE);
+        self.mixer.learn(&inputs, hit, RATE, 0);
         for counter in counters {
             counter.learn(hit, LIMIT);
         }
+        self.note(hit);
+        hit != 0
+    }
+
+    fn note(&mut self, hit: u32) {
         self.history = self.history << 1 | (hit ^ 1);
         self.distance = if hit != 0 { self.distance.saturating_add(1) } else { 0 };
-        hit != 0
     }
 
     /// Codes whether the unit, which is not its first prediction, is its second one.

@@ -17,7 +17,7 @@ use crate::limits::{Capacity, Parameters};
 use crate::reloc::address::{AddressModel, Target};
 use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
-use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
+use bytes::{ByteModel, EXPERTS, Expert, Situation, context};
 use copies::CopyCode;
 use hits::HitModel;
 use matches::MatchModel;
@@ -288,7 +288,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         experts[3] = Expert { byte: matched.map(|m| m.0), class: length as u8 };
         let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
         let gate = 32 + (lane as usize) * 4 + grade;
-        let situation = Situation { contexts, experts, gate, inserted: true };
+        let situation = Situation { contexts: &contexts, experts, gate, inserted: true };
         self.bytes.code(coder, &situation, byte)
     }
 
@@ -454,23 +454,17 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             let after = if i + 1 < len { unit.first >> (8 * i + 8) & 0xff } else { next };
             let place = i | len << 2 | class << 5;
             let so_far = result.wrapping_sub(unit.first & ((1u64 << (8 * i)) - 1) as u32);
-            let [o1, o2, o3, o4] = orders(w, (self.pos + i) & 1);
+            let [o1, o2, ..] = orders(w, (self.pos + i) & 1);
             let contexts = [
                 context(1, first, place),
                 o1,
                 o2,
-                o3,
-                o4,
                 context(2, first | old << 8 | second << 16, class << 2 | all_hit),
                 context(3, unit.old, i | result << 2),
                 context(4, first | c1 << 8 | all_hit << 16, class),
                 context(5, first | after << 8, i | all_hit << 4),
                 context(6, first, so_far ^ i << 28),
-                context(9, first | c1 << 8 | (w & 0xff00) << 8, i),
                 context(10, place, misses << 1 | all_hit),
-                context(13, unit.old >> 8, i | result << 2),
-                context(14, unit.first, i | result << 2),
-                context(15, first | (w >> 24) << 8 | (w >> 8 & 0xff) << 16, self.pos + i & 3),
                 context(0, unit.displacement, result ^ i << 28),
             ];
             let confidence = (all_hit << 5 | u32::from(i + 1 == len) << 4 | misses.min(3) << 2 | (len - 1)) as u8;
@@ -482,7 +476,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
                 Expert::default(),
             ];
             let gate = (i << 3 | all_hit << 2 | misses.min(3)) as usize;
-            let situation = Situation { contexts, experts, gate, inserted: false };
+            let situation = Situation { contexts: &contexts, experts, gate, inserted: false };
             let byte = self.bytes.code(coder, &situation, (actual >> (8 * i)) as u8);
             result |= u32::from(byte) << (8 * i);
             all_hit &= u32::from(u32::from(byte) == first);
@@ -548,5 +542,3 @@ impl Coder for Teacher {
         bit
     }
 }
-
-const _: () = assert!(CONTEXTS == 16);

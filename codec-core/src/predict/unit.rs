@@ -45,6 +45,11 @@ pub(crate) struct Unit {
 }
 
 impl Unit {
+    /// Whether nothing speaks against the old bytes: no address, no memory of a rewriting, no segment's edge.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.site.kind == Kind::Plain && self.trust.is_none() && self.to_end >= 16
+    }
+
     /// Kind and source, 0..[`CLASSES`].
     pub(crate) fn class(&self) -> usize {
         let group = match self.site.kind {

@@ -9,7 +9,6 @@ use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::limits::{self, Parameters, Profile};
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
-use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::{AddressCode, AddressModel, Region};
 
 /// A predictor with room for every profile.

@@ -13,7 +13,7 @@ use tests::device::{End, SLACK, decode, decode_until_wrong};
 /// Bits from the start of a container that are flipped, one after the other.
 const FIRST: usize = 8 * 4096;
 /// Of so many flips one is decoded to its end; the others until the first wrong byte, which the digest must refuse.
-const THOROUGH: usize = 8;
+const THOROUGH: usize = 32;
 /// The byte of the flags. Another profile, or a network that is primed where it is not asked, can mean the same file.
 const FLAGS: usize = 1;
 
