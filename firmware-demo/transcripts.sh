@@ -110,16 +110,17 @@ rebuild() {
     compare "$name"
 }
 
-# refuse BOARD CASE OLD PATCH: must fail with the error expected.
+# refuse BOARD CASE OLD PATCH ERROR: must fail, with an error that starts so.
 refuse() {
     local name=$1.refused.$2 status=0
     ./run.sh "$1" "$out/$1.elf" "$3" "$4" "$runs/$name.new" >"$runs/$name.full" || status=$?
-    if [ "$status" -eq 0 ]; then
-        echo "FAILED: $name: accepted" >&2
+    if [ "$status" -ne 1 ] || ! grep -q "^error: $5" "$runs/$name.full"; then
+        cat "$runs/$name.full" >&2
+        echo "FAILED: $name: exit status $status, or not refused with \`$5...\`" >&2
         failed=$((failed + 1))
         return
     fi
-    printf '%-44s refused\n' "$name"
+    printf '%-56s refused\n' "$name"
     compare "$name"
 }
 
@@ -153,9 +154,9 @@ for pair in "${pairs[@]}"; do
             size=$(stat -c %s "$patch")
             head -c $((size - 1)) "$patch" >"$runs/short.gmcf"
             "$GMCF" compress "$new" "${with_old[@]}" --profile host -o "$runs/host.gmcf" >/dev/null
-            refuse "$board" wrong-old "$new" "$patch"
-            refuse "$board" truncated "$old" "$runs/short.gmcf"
-            refuse "$board" over-budget "$old" "$runs/host.gmcf"
+            refuse "$board" wrong-old "$new" "$patch" "wrong old image"
+            refuse "$board" truncated "$old" "$runs/short.gmcf" "the update ends early"
+            refuse "$board" over-budget "$old" "$runs/host.gmcf" "over budget"
         fi
     done
     first=false

@@ -155,8 +155,9 @@ impl<
         }
     }
 
-    fn advance(&mut self, mut input: &[u8], mut output: &mut [u8]) -> Result<Step, Error> {
-        let (input_len, output_len) = (input.len(), output.len());
+    fn advance(&mut self, mut input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        let input_len = input.len();
+        let (mut written, mut hashed) = (0, 0);
         let status = loop {
             match self.phase {
                 Phase::Failed | Phase::Done => return Err(Error::Finished),
@@ -166,56 +167,27 @@ impl<
                     self.read_header(byte)?;
                 }
                 Phase::Stored => {
-                    let left = (self.new_len() - self.written) as usize;
+                    let left = (self.new_len() - self.taken) as usize;
                     if left == 0 {
+                        self.note_written(&output[..written], &mut hashed);
                         break self.complete()?;
                     }
-                    let n = left.min(input.len()).min(output.len());
+                    let n = left.min(input.len()).min(output.len() - written);
                     if n == 0 {
                         break if input.is_empty() { Status::NeedInput } else { Status::NeedOutput };
                     }
-                    let (now, later) = core::mem::take(&mut output).split_at_mut(n);
-                    now.copy_from_slice(&input[..n]);
-                    self.note_written(now);
-                    output = later;
+                    output[written..written + n].copy_from_slice(&input[..n]);
+                    written += n;
                     input = &input[n..];
                     self.taken += n as u32;
                 }
-                Phase::Body => {
-                    let n = self.pending.len().min(output.len());
-                    if n > 0 {
-                        let (now, later) = core::mem::take(&mut output).split_at_mut(n);
-                        now.copy_from_slice(&self.pending[..n]);
-                        output = later;
-                        self.note_written(now);
-                        self.pending.rotate_left(n);
-                        self.pending.truncate(self.pending.len() - n);
-                    }
-                    if !self.pending.is_empty() {
-                        break Status::NeedOutput;
-                    }
-                    if self.rebuilder.is_done() {
+                Phase::Body => match self.body(&mut input, output, &mut written)? {
+                    Some(status) => break status,
+                    None => {
+                        self.note_written(&output[..written], &mut hashed);
                         break self.complete()?;
                     }
-                    if output.is_empty() {
-                        break Status::NeedOutput;
-                    }
-                    if !self.ready(&mut input, UNIT_BYTES) {
-                        break Status::NeedInput;
-                    }
-                    let mut word = [0; MAX_STEP];
-                    let n = self.rebuilder.step(&mut self.coder, &[], None, &mut word)?;
-                    match output.split_at_mut_checked(n) {
-                        Some(_) => {
-                            let (now, later) = core::mem::take(&mut output).split_at_mut(n);
-                            now.copy_from_slice(&word[..n]);
-                            self.note_written(now);
-                            output = later;
-                        }
-                        // The unit fits: `pending` is empty and holds a whole step.
-                        None => self.pending.extend(word[..n].iter().copied()),
-                    }
-                }
+                },
                 phase => {
                     if !self.ready(&mut input, piece_bytes(phase)) {
                         break Status::NeedInput;
@@ -224,17 +196,63 @@ impl<
                 }
             }
         };
-        Ok(Step { consumed: input_len - input.len(), written: output_len - output.len(), status })
+        if self.phase != Phase::Done {
+            self.note_written(&output[..written], &mut hashed);
+        }
+        Ok(Step { consumed: input_len - input.len(), written, status })
+    }
+
+    /// Rebuilds units until input or output run out, or (`None`) the file is complete.
+    fn body(&mut self, input: &mut &[u8], output: &mut [u8], written: &mut usize) -> Result<Option<Status>, Error> {
+        if !self.pending.is_empty() {
+            let n = self.pending.len().min(output.len() - *written);
+            output[*written..*written + n].copy_from_slice(&self.pending[..n]);
+            *written += n;
+            self.pending.rotate_left(n);
+            self.pending.truncate(self.pending.len() - n);
+        }
+        loop {
+            if !self.pending.is_empty() {
+                return Ok(Some(Status::NeedOutput));
+            }
+            if self.rebuilder.is_done() {
+                return Ok(None);
+            }
+            if *written == output.len() {
+                return Ok(Some(Status::NeedOutput));
+            }
+            if !self.ready(input, UNIT_BYTES) {
+                return Ok(Some(Status::NeedInput));
+            }
+            let mut word = [0; MAX_STEP];
+            let n = self.rebuilder.step(&mut self.coder, &[], None, &mut word)?;
+            match output.get_mut(*written..*written + n) {
+                Some(place) => {
+                    place.copy_from_slice(&word[..n]);
+                    *written += n;
+                }
+                // The output is nearly full; `pending` is empty and holds a whole step.
+                None => {
+                    let room = output.len() - *written;
+                    output[*written..].copy_from_slice(&word[..room]);
+                    *written += room;
+                    self.pending.extend(word[room..n].iter().copied());
+                }
+            }
+        }
     }
 
     fn new_len(&self) -> u32 {
         self.parsed.as_ref().map_or(0, |h| h.new_len)
     }
 
-    fn note_written(&mut self, bytes: &[u8]) {
-        self.written += bytes.len() as u32;
+    /// Hashes what this call has written since it last did.
+    fn note_written(&mut self, output: &[u8], hashed: &mut usize) {
+        let fresh = &output[*hashed..];
+        self.written += fresh.len() as u32;
+        *hashed = output.len();
         if let Some(digest) = &mut self.digest {
-            digest.update(bytes);
+            digest.update(fresh);
         }
     }
 

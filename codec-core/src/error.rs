@@ -143,14 +143,12 @@ impl fmt::Display for Error {
                 write!(f, "buffer for `{field}` has {have} bytes, {need} are needed")
             }
             Self::OldMissing => f.write_str("this is a delta: the old image is needed"),
-            Self::WrongOld { expected, found } => write!(
-                f,
-                "wrong old image: the delta was made against {expected:02x?}, this one is {found:02x?}"
-            ),
-            Self::DigestMismatch { expected, found } => write!(
-                f,
-                "digest mismatch: expected {expected:02x?}, rebuilt content has {found:02x?}; discard it"
-            ),
+            Self::WrongOld { expected, found } => {
+                write!(f, "wrong old image: the delta was made against {expected:02x?}, this one is {found:02x?}")
+            }
+            Self::DigestMismatch { expected, found } => {
+                write!(f, "digest mismatch: expected {expected:02x?}, rebuilt content has {found:02x?}; discard it")
+            }
             Self::ResidueMismatch { index, expected, found } => {
                 write!(f, "`crt_residues[{index}]` is {expected}, the layers give {found}")
             }

@@ -16,6 +16,8 @@ pub struct Parameters {
     pub history_log2: u32,
     /// Entries of the match index, base-2 logarithm.
     pub index_log2: u32,
+    /// Contexts of a byte outside every segment, at most 16.
+    pub contexts: u32,
 }
 
 /// The named budgets. Their order is the order of their memory.
@@ -63,13 +65,13 @@ impl Profile {
 
     /// Table sizes of the profile.
     pub const fn parameters(self) -> Parameters {
-        let (slots_log2, segments, rewrites_log2, history_log2, index_log2) = match self {
-            Self::Tiny => (9, 96, 6, 6, 4),
-            Self::Small => (14, 640, 8, 11, 9),
-            Self::Medium => (16, 4096, 10, 13, 13),
-            Self::Host => (22, 65535, 14, 20, 19),
+        let (slots_log2, segments, rewrites_log2, history_log2, index_log2, contexts) = match self {
+            Self::Tiny => (9, 96, 6, 6, 4, 10),
+            Self::Small => (14, 640, 8, 11, 9, 10),
+            Self::Medium => (16, 4096, 10, 13, 13, 16),
+            Self::Host => (22, 65535, 14, 20, 19, 16),
         };
-        Parameters { slots_log2, segments, rewrites_log2, history_log2, index_log2 }
+        Parameters { slots_log2, segments, rewrites_log2, history_log2, index_log2, contexts }
     }
 }
 

@@ -53,6 +53,15 @@ pub fn regions(coder: &mut impl Coder, regions: &[Region]) {
     }
 }
 
+/// Bits of `bytes`, each at even odds: where they stand, a decoder reads anything.
+pub fn noise(coder: &mut impl Coder, bytes: &[u8]) {
+    for byte in bytes {
+        for i in 0..8 {
+            coder.code(u32::from(byte >> i & 1), 1 << 15);
+        }
+    }
+}
+
 /// A map that says that it has `count` segments, and has these.
 pub fn map(coder: &mut impl Coder, count: u32, segments: &[Segment]) {
     let mut model = MapModel::new();

@@ -128,7 +128,8 @@ impl Header {
             let difference = i64::from(unzigzag(r.varint("old_len")?));
             let len = i64::from(new_len) + difference;
             let limit = u64::from(u32::MAX);
-            let len = u32::try_from(len).map_err(|_| Error::OutOfRange { field: "old_len", found: len as u64, limit })?;
+            let len =
+                u32::try_from(len).map_err(|_| Error::OutOfRange { field: "old_len", found: len as u64, limit })?;
             let mut id = [0; OLD_ID_LEN];
             id.copy_from_slice(r.take("old_id", OLD_ID_LEN)?);
             Some(Old { len, id: OldId(id) })

@@ -58,7 +58,13 @@ impl MapModel {
     pub const fn new() -> Self {
         let number = NumberModel::new();
         let previous = Segment { new: 0, old: 0, len: 0 };
-        Self { gap: NumberModel::new(), len: NumberModel::new(), jump: [NumberModel::new(), number], count: NumberModel::new(), previous }
+        Self {
+            gap: NumberModel::new(),
+            len: NumberModel::new(),
+            jump: [NumberModel::new(), number],
+            count: NumberModel::new(),
+            previous,
+        }
     }
 
     /// Bits that one segment can take at most.
@@ -78,8 +84,11 @@ impl MapModel {
         let jump = zigzag(segment.old.wrapping_sub(old_end) as i32);
         let jump = unzigzag(self.jump[usize::from(gap != 0)].code(coder, jump));
         let len = self.len.code(coder, segment.len.wrapping_sub(1));
-        self.previous =
-            Segment { new: new_end.wrapping_add(gap), old: old_end.wrapping_add(jump as u32), len: len.wrapping_add(1) };
+        self.previous = Segment {
+            new: new_end.wrapping_add(gap),
+            old: old_end.wrapping_add(jump as u32),
+            len: len.wrapping_add(1),
+        };
         self.previous
     }
 }
@@ -121,14 +130,11 @@ impl<const N: usize> Map<N> {
         if N > usize::from(u16::MAX) {
             return Err(over);
         }
-        self.segments.push(segment).map_err(|_| over)?;
-        self.by_old.push(self.by_old.len() as u16).map_err(|_| over)
-    }
-
-    /// To be called after the last [`Map::push`] and before the first [`Map::map`].
-    pub fn finish(&mut self) {
         let segments = &self.segments;
-        self.by_old.sort_unstable_by_key(|&i| (segments[usize::from(i)].old, i));
+        let place = self.by_old.partition_point(|&i| segments[usize::from(i)].old <= segment.old);
+        let number = segments.len() as u16;
+        self.by_old.insert(place, number).map_err(|_| over)?;
+        self.segments.push(segment).map_err(|_| over)
     }
 
     /// Where the old offset went. `None` when the map is empty.

@@ -1,6 +1,6 @@
 //! Adaptive probabilities.
 
-use super::logistic::{STRETCH_12, stretch};
+use super::logistic::{stretch_12, stretch_16};
 
 /// A context slot in 16 bit: a 12-bit probability above a 4-bit count of observations.
 ///
@@ -9,9 +9,8 @@ use super::logistic::{STRETCH_12, stretch};
 pub struct Slot(u16);
 
 /// How far a slot moves, Q16, after `count` observations: `1 / (count + 1.6)`, floored by the limit.
-const SLOT_RATE: [u16; 16] = [
-    40960, 25206, 18204, 14247, 11702, 9929, 8623, 7620, 6826, 6182, 5649, 5201, 4819, 4489, 4201, 3948,
-];
+const SLOT_RATE: [u16; 16] =
+    [40960, 25206, 18204, 14247, 11702, 9929, 8623, 7620, 6826, 6182, 5649, 5201, 4819, 4489, 4201, 3948];
 
 impl Slot {
     /// All bits zero: what tables hold before they are started.
@@ -50,7 +49,7 @@ impl Slot {
     /// Logit of the probability, Q8.
     #[inline]
     pub fn logit(self) -> i32 {
-        i32::from(STRETCH_12[usize::from(self.0 >> 4)])
+        stretch_12(self.0 >> 4)
     }
 
     /// Learns `bit`; the count stops at `limit` (at most 15).
@@ -104,7 +103,7 @@ impl FineCounter {
     /// Logit of the probability, Q8.
     #[inline]
     pub fn logit(self) -> i32 {
-        stretch(self.p())
+        stretch_16(self.p())
     }
 
     /// Learns `bit`; the count stops at `limit` (at most 1023), so the last rate is `1 / (limit + 1.5)`.

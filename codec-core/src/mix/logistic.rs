@@ -47,13 +47,42 @@ pub const fn stretch(p: u32) -> i32 {
     }
 }
 
-/// [`stretch`] of the middles of 4096 equal steps, for probabilities kept in 12 bit.
-pub(super) static STRETCH_12: [i16; 4096] = {
-    let mut table = [0; 4096];
+/// [`stretch`] of the middles of the lower 2048 of 4096 equal steps: for probabilities kept in 12 bit.
+static STRETCH_12: [i16; 2048] = {
+    let mut table = [0; 2048];
     let mut i = 0;
-    while i < 4096 {
+    while i < 2048 {
         table[i] = stretch((i as u32) << 4 | 8) as i16;
         i += 1;
     }
     table
 };
+
+/// [`stretch`] of the least probabilities, 16 bit.
+static STRETCH_TAIL: [i16; 512] = {
+    let mut table = [0; 512];
+    let mut i = 0;
+    while i < 512 {
+        table[i] = stretch(i as u32) as i16;
+        i += 1;
+    }
+    table
+};
+
+/// Logit in Q8 of a probability of 12 bit (the middle of its step).
+#[inline]
+pub(super) fn stretch_12(p: u16) -> i32 {
+    if p < 2048 {
+        i32::from(STRETCH_12[usize::from(p)])
+    } else {
+        -i32::from(STRETCH_12[usize::from(4095 - p.min(4095))])
+    }
+}
+
+/// Logit in Q8 of a probability of 16 bit: exact below 512 and above 65024, to 12 bit between.
+#[inline]
+pub(super) fn stretch_16(p: u32) -> i32 {
+    let (low, sign) = if p <= 32768 { (p, 1) } else { (65536 - p.min(65536), -1) };
+    let logit = if low < 512 { STRETCH_TAIL[low as usize] } else { STRETCH_12[(low >> 4).min(2047) as usize] };
+    sign * i32::from(logit)
+}

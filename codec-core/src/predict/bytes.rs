@@ -12,11 +12,10 @@ pub(crate) const EXPERTS: usize = 4;
 /// Inputs of every byte: the experts and a constant. The contexts' follow.
 const FIXED: usize = EXPERTS + 1;
 const INPUTS: usize = FIXED + CONTEXTS;
-const GATES_A: usize = 48;
-const GATES_B: usize = 32;
+const GATES: usize = 48;
 const SLOT_LIMIT: u32 = 15;
 const RATE: i32 = 5;
-const LEAST_ERROR: u32 = 400;
+const LEAST_ERROR: u32 = 2500;
 
 /// Bytes that experts name for the next byte, and how sure they are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,10 +33,8 @@ pub(crate) struct Situation<'a> {
     pub(crate) contexts: &'a [u32],
     /// Experts.
     pub(crate) experts: [Expert; EXPERTS],
-    /// Gate of the first mixer, 0..48.
+    /// Gate of the mixer, 0..48.
     pub(crate) gate: usize,
-    /// Whether the byte stands outside every segment.
-    pub(crate) inserted: bool,
 }
 
 /// Each context's share of the slots: `2^-share`. Short contexts recur, so they get more.
@@ -53,22 +50,13 @@ pub(crate) struct ByteModel<const SLOTS: usize> {
     slots_log2: u32,
     slots: [Slot; SLOTS],
     experts: [[Slot; 64 * 2]; EXPERTS],
-    mixer_a: Mixer<INPUTS, GATES_A>,
-    mixer_b: Mixer<INPUTS, GATES_B>,
-    last: Mixer<2, 8>,
+    mixer: Mixer<INPUTS, GATES>,
 }
 
 impl<const SLOTS: usize> ByteModel<SLOTS> {
     /// A network that must be started before use.
     pub(crate) const fn new() -> Self {
-        Self {
-            slots_log2: 0,
-            slots: [Slot::ZERO; SLOTS],
-            experts: [[Slot::ZERO; 128]; EXPERTS],
-            mixer_a: Mixer::new(0),
-            mixer_b: Mixer::new(0),
-            last: Mixer::new(0),
-        }
+        Self { slots_log2: 0, slots: [Slot::ZERO; SLOTS], experts: [[Slot::ZERO; 128]; EXPERTS], mixer: Mixer::new(0) }
     }
 
     /// Starts over with `2^slots_log2` slots, at most `SLOTS`.
@@ -82,9 +70,7 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
         for expert in &mut self.experts {
             visitor.slots("bytes.experts", expert);
         }
-        self.mixer_a.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer_a", w));
-        self.mixer_b.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer_b", w));
-        self.last.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.last", w));
+        self.mixer.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer", w));
     }
 
     /// Codes one byte.
@@ -107,7 +93,6 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                 let slot = self.slots[*place];
                 *input = slot.logit() * TRUST[slot.count() as usize] >> 8;
             }
-            let mut agree = 0;
             let mut named_by = [None; EXPERTS];
             for (e, expert) in situation.experts.iter().enumerate() {
                 let Some(named) = expert.byte else { continue };
@@ -120,21 +105,13 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                 let logit = self.experts[e][at].logit();
                 inputs[e] = if named != 0 { logit } else { -logit };
                 named_by[e] = Some((at, named));
-                agree |= 1 << e;
             }
             inputs[EXPERTS] = 256;
             let inputs = &inputs[..used];
-            let gate_b =
-                usize::from(situation.inserted) << 4 | (k >> 2) << 3 | (agree & 3) << 1 | usize::from(agree > 3);
-            let a = self.mixer_a.mix(inputs, situation.gate);
-            let b = self.mixer_b.mix(inputs, gate_b);
-            let outputs = [a, b];
-            self.last.mix(&outputs, k);
-            let p = self.last.p().clamp(32, 65504);
+            self.mixer.mix(inputs, situation.gate);
+            let p = self.mixer.p().clamp(32, 65504);
             let bit = coder.code(bit, p);
-            self.mixer_a.learn(inputs, bit, RATE, LEAST_ERROR);
-            self.mixer_b.learn(inputs, bit, RATE, LEAST_ERROR);
-            self.last.learn(&outputs, bit, 1, LEAST_ERROR);
+            self.mixer.learn(inputs, bit, RATE, LEAST_ERROR);
             for &place in &places[..count] {
                 self.slots[place].learn(bit, SLOT_LIMIT);
             }

@@ -17,7 +17,7 @@ use crate::limits::{Capacity, Parameters};
 use crate::reloc::address::{AddressModel, Target};
 use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
-use bytes::{ByteModel, EXPERTS, Expert, Situation, context};
+use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
 use copies::CopyCode;
 use hits::HitModel;
 use matches::MatchModel;
@@ -46,7 +46,14 @@ pub struct Files {
 
 /// Rebuilds the new file unit by unit.
 #[derive(Debug)]
-pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> {
+pub struct Rebuilder<
+    O,
+    const SLOTS: usize,
+    const SEGMENTS: usize,
+    const REWRITES: usize,
+    const HISTORY: usize,
+    const INDEX: usize,
+> {
     old: OldImage<O>,
     map: Map<SEGMENTS>,
     address: AddressModel,
@@ -62,12 +69,20 @@ pub struct Rebuilder<O, const SLOTS: usize, const SEGMENTS: usize, const REWRITE
     /// Segment that `pos` is in, mapped or not.
     current: Option<Segment>,
     copies: CopyCode,
+    /// Contexts of a byte outside every segment.
+    inserted_contexts: usize,
     /// The last eight bytes, newest lowest.
     recent: u64,
 }
 
-impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
-    Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>
+impl<
+    O: ReadAt,
+    const SLOTS: usize,
+    const SEGMENTS: usize,
+    const REWRITES: usize,
+    const HISTORY: usize,
+    const INDEX: usize,
+> Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>
 {
     /// A rebuilder that must be started before use. All its tables are zero, so that a `static` costs no flash.
     pub const fn new(old: O) -> Self {
@@ -85,6 +100,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             next: 0,
             current: None,
             copies: CopyCode::new(),
+            inserted_contexts: CONTEXTS,
             recent: 0,
         }
     }
@@ -111,6 +127,7 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         (self.pos, self.new_len, self.next, self.recent) = (0, files.new_len, 0, 0);
         self.current = None;
         self.copies.start();
+        self.inserted_contexts = (parameters.contexts as usize).min(CONTEXTS);
         Ok(())
     }
 
@@ -135,7 +152,6 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
 
     /// Ends the map and sets the address model, before the first [`Rebuilder::step`].
     pub fn finish_map(&mut self, address: AddressModel) {
-        self.map.finish();
         self.address = address;
     }
 
@@ -152,14 +168,15 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
     pub fn prime(&mut self, train: bool) -> Result<(), Error> {
         let len = self.old.len();
         let stride = self.matches.stride(len);
+        if !train {
+            return self.index_old(stride);
+        }
         for at in 0..len {
             let byte = self.old.scan(at)?;
-            if train {
-                self.pos = at;
-                let m = self.matches.predict(&mut self.old, self.recent, 0)?;
-                self.inserted(&mut Teacher, byte, m);
-                self.matches.follow(m, byte);
-            }
+            self.pos = at;
+            let m = self.matches.predict(&mut self.old, self.recent, 0)?;
+            self.inserted(&mut Teacher, byte, m);
+            self.matches.follow(m, byte);
             self.recent = self.recent << 8 | u64::from(byte);
             if (at + 1) % stride == 0 {
                 self.matches.note(self.recent, at + 1);
@@ -167,6 +184,21 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         }
         self.matches.leave();
         self.pos = 0;
+        Ok(())
+    }
+
+    /// Puts every `stride`th place of the old image into the match index.
+    fn index_old(&mut self, stride: u32) -> Result<(), Error> {
+        let mut place = stride.next_multiple_of(8);
+        let step = stride.max(1);
+        while place <= self.old.len() {
+            let mut recent = 0;
+            for at in place.saturating_sub(8)..place {
+                recent = recent << 8 | u64::from(self.old.scan(at)?);
+            }
+            self.matches.note(recent, place);
+            place += step;
+        }
         Ok(())
     }
 
@@ -266,29 +298,31 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         let (h1, h2, h3) = (h as u32 & 0xffff, (h >> 16) as u32 & 0xffff, (h >> 32) as u32 & 0xffff);
         let (named, length) = matched.map_or((256, 0), |(byte, class)| (u32::from(byte), u32::from(class)));
         let [o1, o2, o3, o4] = orders(w, half);
+        // Those that help most come first: small budgets use only them.
         let contexts = [
             context(16, named, length),
             o1,
             o2,
             o3,
             o4,
-            context(21, w, (r >> 32) as u32 & 0xffff),
-            context(22, (w >> 16) & 0xffff, lane),
-            context(23, w >> 24 | (w & 0xff00), lane),
             context(24, w >> 8 & 0xffff, half),
+            context(23, w >> 24 | (w & 0xff00), lane),
             context(25, part << 16 | h1 & 0xf800 | h2 >> 11, half),
+            context(22, (w >> 16) & 0xffff, lane),
+            context(28, part << 16 | h2, half),
+            context(21, w, (r >> 32) as u32 & 0xffff),
             context(26, part << 16 | h1 & 0xfe00, (h2 & 0xfe00) | h3 >> 9),
             context(27, part << 16 | h1, half),
-            context(28, part << 16 | h2, half),
             context(29, (r >> 32) as u32, lane),
             context(30, (r >> 56) as u32 | (w & 0xff) << 8, lane),
             context(31, part, h3),
         ];
+        let contexts = &contexts[..self.inserted_contexts];
         let mut experts = [Expert::default(); EXPERTS];
         experts[3] = Expert { byte: matched.map(|m| m.0), class: length as u8 };
         let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
         let gate = 32 + (lane as usize) * 4 + grade;
-        let situation = Situation { contexts: &contexts, experts, gate, inserted: true };
+        let situation = Situation { contexts, experts, gate };
         self.bytes.code(coder, &situation, byte)
     }
 
@@ -345,10 +379,11 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
         if u32::from(site.len) > to_end {
             site = Site::plain(to_end as u8);
         }
-        let mut old = 0;
-        for i in (0..site.len).rev() {
-            old = old << 8 | u32::from(window.u8(isize::from(i)).unwrap_or(0));
-        }
+        let old = match site.len {
+            4 => window.u32(0).unwrap_or(0),
+            2 => window.u16(0).unwrap_or(0).into(),
+            len => (0..len).rev().fold(0, |old, i| old << 8 | u32::from(window.u8(isize::from(i)).unwrap_or(0))),
+        };
         let mut unit = Unit {
             site,
             source: Source::Raw,
@@ -454,13 +489,11 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             let after = if i + 1 < len { unit.first >> (8 * i + 8) & 0xff } else { next };
             let place = i | len << 2 | class << 5;
             let so_far = result.wrapping_sub(unit.first & ((1u64 << (8 * i)) - 1) as u32);
-            let [o1, o2, ..] = orders(w, (self.pos + i) & 1);
+            let [o1, ..] = orders(w, (self.pos + i) & 1);
             let contexts = [
                 context(1, first, place),
                 o1,
-                o2,
                 context(2, first | old << 8 | second << 16, class << 2 | all_hit),
-                context(3, unit.old, i | result << 2),
                 context(4, first | c1 << 8 | all_hit << 16, class),
                 context(5, first | after << 8, i | all_hit << 4),
                 context(6, first, so_far ^ i << 28),
@@ -469,14 +502,10 @@ impl<O: ReadAt, const SLOTS: usize, const SEGMENTS: usize, const REWRITES: usize
             ];
             let confidence = (all_hit << 5 | u32::from(i + 1 == len) << 4 | misses.min(3) << 2 | (len - 1)) as u8;
             let name = |byte: u32, class: u8| Expert { byte: u8::try_from(byte).ok(), class };
-            let experts = [
-                name(first, confidence),
-                name(second, confidence),
-                name(old, (class as u8) & 63),
-                Expert::default(),
-            ];
+            let experts =
+                [name(first, confidence), name(second, confidence), name(old, (class as u8) & 63), Expert::default()];
             let gate = (i << 3 | all_hit << 2 | misses.min(3)) as usize;
-            let situation = Situation { contexts: &contexts, experts, gate, inserted: false };
+            let situation = Situation { contexts: &contexts, experts, gate };
             let byte = self.bytes.code(coder, &situation, (actual >> (8 * i)) as u8);
             result |= u32::from(byte) << (8 * i);
             all_hit &= u32::from(u32::from(byte) == first);

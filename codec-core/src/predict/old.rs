@@ -9,7 +9,7 @@ const CACHE: usize = 128;
 /// Bytes kept of the place that a match follows; a power of two.
 const FAR: usize = 32;
 /// How far back literal loads are looked for when a segment starts, bytes.
-const RESCAN: u32 = 1024;
+const RESCAN: u32 = 256;
 /// Words ahead of the current place that can be marked.
 const MARKS: u32 = 256;
 

@@ -122,11 +122,7 @@ impl<I: Isa> Subject<'_, I> {
         assert!(len % align == 0 || centre + len == code.len(), "{site:?} in {code:02x?} at {centre}");
         assert!(site.kind != Kind::Plain || site.target == 0, "{site:?}");
         let same = self.isa.relocate(&window, &site, pc, site.target);
-        assert_eq!(
-            same,
-            Some(low_bits(word_at(code, centre), len)),
-            "{site:?} at {pc:#x} in {code:02x?} at {centre}"
-        );
+        assert_eq!(same, Some(low_bits(word_at(code, centre), len)), "{site:?} at {pc:#x} in {code:02x?} at {centre}");
         site
     }
 
@@ -136,15 +132,14 @@ impl<I: Isa> Subject<'_, I> {
         let (whole, clipped) = (Window::new(code, centre), Window::new(clipped, WINDOW_BEFORE));
         let site = self.isa.site(&whole, pc);
         assert_eq!(site, self.isa.site(&clipped, pc), "{code:02x?} at {centre}");
-        let move_in =
-            |w: &Window<'_>| self.isa.relocate(w, &site, pc.wrapping_add(64), site.target.wrapping_add(4096));
+        let move_in = |w: &Window<'_>| self.isa.relocate(w, &site, pc.wrapping_add(64), site.target.wrapping_add(4096));
         assert_eq!(move_in(&whole), move_in(&clipped), "{code:02x?} at {centre}");
     }
 
     /// No arguments, however senseless, cause a panic.
     fn survives(&self, code: &[u8], centre: usize, random: &mut Random) {
-        let kind = [Kind::Plain, Kind::Call, Kind::Literal, Kind::PcAddress, Kind::AbsAddress, Kind::Pointer]
-            [random.below(6)];
+        let kind =
+            [Kind::Plain, Kind::Call, Kind::Literal, Kind::PcAddress, Kind::AbsAddress, Kind::Pointer][random.below(6)];
         let site = Site { len: random.next() as u8, kind, target: random.next() };
         let _ = self.isa.relocate(&Window::new(code, centre), &site, random.next(), random.next());
     }
@@ -156,11 +151,7 @@ impl<I: Isa> Subject<'_, I> {
         };
         put(&mut code, centre, site, bits);
         let found = self.isa.site(&Window::new(&code, centre), new_pc);
-        assert_eq!(
-            found,
-            Site { target: new_target, ..site },
-            "{bits:#x} at {new_pc:#x} in {code:02x?} at {centre}"
-        );
+        assert_eq!(found, Site { target: new_target, ..site }, "{bits:#x} at {new_pc:#x} in {code:02x?} at {centre}");
         true
     }
 

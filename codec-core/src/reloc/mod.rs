@@ -152,16 +152,8 @@ macro_rules! dispatch {
 
 impl IsaKind {
     /// Every instruction set, in the order of their numbers.
-    pub const ALL: [Self; 8] = [
-        Self::Plain,
-        Self::Thumb,
-        Self::A32,
-        Self::AArch64,
-        Self::Rv32,
-        Self::Rv64,
-        Self::Xtensa,
-        Self::Avr,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Plain, Self::Thumb, Self::A32, Self::AArch64, Self::Rv32, Self::Rv64, Self::Xtensa, Self::Avr];
 
     /// Number in the container.
     pub const fn id(self) -> u8 {

@@ -53,15 +53,17 @@ pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment
     };
     let new_sites = Sites::sweep(new, address.isa, is_new_pointer);
     let by_old = ByOld::new(previous);
-    let mapped: Vec<Option<Reference>> = old_sites
-        .targets
-        .iter()
-        .map(|target| by_old.relocate((*target)?, address, old.len() as u32))
-        .collect();
+    let mapped: Vec<Option<Reference>> =
+        old_sites.targets.iter().map(|target| by_old.relocate((*target)?, address, old.len() as u32)).collect();
     let new_targets = if previous.is_empty() { vec![None; new.len()] } else { new_sites.targets };
     let index = SuffixIndex::new(&old_sites.masked);
-    let scene =
-        Scene { old: &old_sites.masked, new: &new_sites.masked, old_targets: &mapped, new_targets: &new_targets, costs };
+    let scene = Scene {
+        old: &old_sites.masked,
+        new: &new_sites.masked,
+        old_targets: &mapped,
+        new_targets: &new_targets,
+        costs,
+    };
     scene.segments(&index)
 }
 
@@ -170,7 +172,8 @@ pub fn find(old: &[u8], new: &[u8], isa: IsaKind, most_regions: usize, costs: Co
     let mut segments = align(old, new, &address, &[], costs);
     for _ in 0..2 {
         let mut with_regions = AddressModel::new(isa);
-        let fits = find_regions(old, new, &segments, most_regions).into_iter().all(|region| with_regions.push(region).is_ok());
+        let fits =
+            find_regions(old, new, &segments, most_regions).into_iter().all(|region| with_regions.push(region).is_ok());
         if fits {
             address = with_regions;
         }

@@ -102,8 +102,7 @@ impl Scene<'_> {
             if i >= skip_until && (!settled || i % 16 == 0) {
                 if let Some(found) = index.longest(&self.new[i..], 6, 400) {
                     let expected = i as i64 + best_shift;
-                    let mut starts: Vec<i64> =
-                        found.ranks.take(256).map(|rank| index.start(rank) as i64).collect();
+                    let mut starts: Vec<i64> = found.ranks.take(256).map(|rank| index.start(rank) as i64).collect();
                     starts.sort_unstable_by_key(|s| (s - expected).abs());
                     for start in starts.into_iter().take(3) {
                         self.enter(i, start - i as i64, &best, &mut runs, &mut nodes);

@@ -34,8 +34,7 @@ pub fn window(file: &[u8], at: usize) -> Window<'_> {
 impl Sites {
     /// Sweeps `file` from its start; `is_pointer` says which words count as pointers.
     pub fn sweep(file: &[u8], isa: IsaKind, is_pointer: impl Fn(u32) -> bool) -> Self {
-        let mut sites =
-            Self { masked: file.to_vec(), targets: vec![None; file.len()], literals: Vec::new() };
+        let mut sites = Self { masked: file.to_vec(), targets: vec![None; file.len()], literals: Vec::new() };
         let mut is_literal = vec![false; file.len() / 4 + 1];
         let mut at = 0;
         while at < file.len() {

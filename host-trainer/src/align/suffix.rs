@@ -42,9 +42,9 @@ impl<'a> SuffixIndex<'a> {
         let pattern = &pattern[..pattern.len().min(most)];
         let at = self.array.partition_point(|&s| &self.text[s as usize..] < pattern);
         let common = |rank: usize| -> usize {
-            self.array.get(rank).map_or(0, |&s| {
-                self.text[s as usize..].iter().zip(pattern).take_while(|(a, b)| a == b).count()
-            })
+            self.array
+                .get(rank)
+                .map_or(0, |&s| self.text[s as usize..].iter().zip(pattern).take_while(|(a, b)| a == b).count())
         };
         let before = at.checked_sub(1).map_or(0, common);
         let len = before.max(common(at));

@@ -12,8 +12,7 @@ use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region};
 
 /// A predictor with room for every profile.
-pub type AnyRebuilder<'a> =
-    Rebuilder<&'a [u8], { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;

@@ -43,7 +43,6 @@ pub fn candidates(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<IsaKind> 
         // The aligner's segments are legal.
         let _ = map.push(*s, old.len() as u32, new.len() as u32);
     }
-    map.finish();
     let mut scored: Vec<(i64, IsaKind)> = IsaKind::ALL
         .into_iter()
         .filter(|isa| *isa != IsaKind::Plain)

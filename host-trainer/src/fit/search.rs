@@ -60,10 +60,10 @@ pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
                 watch(i as u64, all);
                 let limit = job.profile.parameters().segments as usize;
                 for least in LEAST_MAPPED {
-                let candidate = encode(job, &alignment.split(limit, least), false)?;
-                if delta.as_ref().is_none_or(|d| candidate.bytes.len() < d.bytes.len()) {
-                    delta = Some(candidate);
-                }
+                    let candidate = encode(job, &alignment.split(limit, least), false)?;
+                    if delta.as_ref().is_none_or(|d| candidate.bytes.len() < d.bytes.len()) {
+                        delta = Some(candidate);
+                    }
                 }
             }
             watch(all - 1, all);

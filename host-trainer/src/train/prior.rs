@@ -19,7 +19,6 @@ impl Visitor for Untrained {
     fn weights(&mut self, name: &'static str, weights: &mut [i16]) {
         weights.fill(match name {
             "hits.mixer" => 2500,
-            "bytes.last" => 4096,
             _ => 2000,
         });
     }

@@ -18,7 +18,8 @@ fuzz_target!(|bytes: &[u8]| {
     let old = (choice >> 7 == 0).then_some(old);
 
     let container = compress(&new, old, &options(profile, format)).expect("short files compress").bytes;
-    assert_eq!(apply(&[&container], old).as_ref(), Ok(&new));
+    let rebuilt = apply(&[&container], old).expect("what was compressed is accepted");
+    assert!(rebuilt == new);
     if format == Format::V2 {
         assert!(container.len() <= new.len() + 40);
         let (header, _) = Header::parse(&container).expect("a header of our own");

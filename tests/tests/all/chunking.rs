@@ -39,15 +39,15 @@ impl Update {
     }
 }
 
-/// A delta, a whole file and a stored one, each of some hundred bytes at most.
+/// A delta, a whole file and a stored one, each of less than two hundred bytes.
 fn small_updates() -> [Update; 3] {
-    let old = lines(300);
+    let old = lines(160);
     let mut new = old.clone();
-    new.splice(100..110, *b"something else");
-    new[250] ^= 1;
+    new.splice(60..70, *b"something else");
+    new[150] ^= 1;
     [
         Update::new(Profile::Tiny, Some(&old), new),
-        Update::new(Profile::Small, None, lines(200)),
+        Update::new(Profile::Small, None, lines(120)),
         Update::new(Profile::Tiny, None, noise(60, 1)),
     ]
 }

@@ -17,7 +17,10 @@ fn check(old: Option<&[u8]>, new: &[u8], profile: Profile, format: Format) -> Co
     let compressed = compress(new, old, &options(profile, format)).unwrap();
     let container = &compressed.bytes;
     assert_eq!(compressed.breakdown.total, container.len() as u64);
-    assert_eq!(apply(&[container], old).as_deref(), Ok(new));
+    match apply(&[container], old) {
+        Ok(content) => assert!(content == new, "other bytes came back"),
+        Err(error) => panic!("what was compressed is refused: {error}"),
+    }
     if format == Format::V2 {
         let (header, _) = Header::parse(container).unwrap();
         let outcome = decode(header.profile, old.unwrap_or(&[]), container, new.len());
@@ -85,7 +88,7 @@ fn apply_edit(file: &mut Vec<u8>, edit: &Edit) {
 /// Files of several kinds: noise, text, one byte over and over, words that look like Thumb code and pointers.
 fn file() -> impl Strategy<Value = Vec<u8>> {
     let thumb = |i: u32| match i % 5 {
-        0 => 0xf800_f000 | (i * 37 & 0x7ff) << 16,
+        0 => 0xf800_f000 | ((i * 37) & 0x7ff) << 16,
         1 => 0x0800_0000 + i * 12,
         2 => 0xbd10_b510,
         _ => i.wrapping_mul(0x9e37_79b9) & 0x4fff_4fff,
@@ -152,12 +155,13 @@ fn lengths_around_boundaries() {
     }
 }
 
+/// A flag for each unit is nearly free, but not quite.
 #[test]
 fn equal_files_cost_little_more_than_a_header() {
-    for old in [lines(20_000), vec![0; 20_000], noise(20_000, 3)] {
+    for (kind, old) in [("text", lines(20_000)), ("zeros", vec![0; 20_000]), ("noise", noise(20_000, 3))] {
         for profile in Profile::ALL {
             let container = check(Some(&old), &old, profile, Format::V2).bytes;
-            assert!(container.len() <= OVERHEAD, "{} bytes on {}", container.len(), profile.name());
+            assert!(container.len() <= 128, "{kind}: {} bytes on {}", container.len(), profile.name());
         }
     }
 }

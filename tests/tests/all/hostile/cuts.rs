@@ -19,6 +19,9 @@ fn cut_at_every_byte(pair: &Pair, profile: Profile) {
         };
         assert_eq!(outcome.refusal(), expected, "cut at {len}");
         assert!(len >= header_len || outcome.output.is_empty());
+        if len >= header_len + 8 && !len.is_multiple_of(16) {
+            continue; // the host says the same as the device, which was asked
+        }
         let refused = apply(&[cut], pair.old.as_deref());
         assert!(matches!(refused, Err(CodecError::Refused(Error::Truncated { .. }))), "cut at {len}: {refused:?}");
     }

@@ -9,7 +9,7 @@ use codec_core::reloc::address::Region;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use tests::craft::{Writer, container, delta, head, map, payload, regions};
+use tests::craft::{self, Writer, container, delta, head, map, payload, regions};
 use tests::data::{lines, noise};
 use tests::device::{End, decode};
 
@@ -144,12 +144,12 @@ proptest! {
         primed in any::<bool>(),
     ) {
         let (old, new) = (noise(OLD_LEN as usize, image), new());
-        let mut written = payload(|coder| {
+        let written = payload(|coder| {
             head(coder, isa, places.len() as u32);
             regions(coder, &places);
             map(coder, segments.len() as u32, &segments);
+            craft::noise(coder, &noise(4000, tail));
         });
-        written.extend(noise(4000, tail));
         let mode = if primed { Mode::Primed } else { Mode::Coded };
         let lie = container(Header { mode, ..delta(profile, &old, &new) }, &written);
         let outcome = decode(profile, &old, &lie, new.len());
