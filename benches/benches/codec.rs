@@ -72,14 +72,14 @@ fn mixer(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("codec/mixer");
     group.throughput(Throughput::Elements(DECISIONS as u64)).measurement_time(Duration::from_secs(2));
     group.bench_function("mix_and_learn", |bencher| {
-        let mut mixer = Mixer::<INPUTS, 16>::new(WEIGHT_ONE / INPUTS as i32);
+        let mut mixer = Mixer::<INPUTS, 16>::new(WEIGHT_ONE / INPUTS as i16);
         bencher.iter(|| {
             let mut sum = 0;
             for &(bit, p) in &decisions {
                 let logit = (p as i32 >> 5) - 1024;
                 let inputs = core::array::from_fn(|input| logit >> (input & 3));
                 sum ^= mixer.mix(&inputs, (p & 15) as usize);
-                mixer.learn(&inputs, bit, 32);
+                mixer.learn(&inputs, bit, 5, 0);
             }
             sum
         });

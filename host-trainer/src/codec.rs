@@ -247,8 +247,14 @@ fn decode(air: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, codec_core::Error> 
         Profile::Tiny => pump(&mut limits::Tiny::new(old), air, header.new_len),
         Profile::Small => pump(&mut limits::Small::new(old), air, header.new_len),
         Profile::Medium => pump(&mut limits::Medium::new(old), air, header.new_len),
-        Profile::Host => pump(&mut *Box::new(limits::Host::new(old)), air, header.new_len),
+        Profile::Host => decode_host(air, old, header.new_len),
     }
+}
+
+/// Apart, so that only those who need 16 MiB of stack touch it.
+#[inline(never)]
+fn decode_host(air: &[u8], old: &[u8], new_len: u32) -> Result<Vec<u8>, codec_core::Error> {
+    pump(&mut *Box::new(limits::Host::new(old)), air, new_len)
 }
 
 fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize, const E: usize>(

@@ -194,7 +194,9 @@ fn check_path(links: &[Link], base: Option<&Id>) -> Result<(), Error> {
                 Some(_) => Error::ChainGap { index },
             });
         }
-        if contents(&links[..i], base).any(|id| *id == link.to.id) {
+        // A link that changes nothing stands still, which is no loop; a whole file does not come from the base.
+        let came_from = if link.from.is_some() { base } else { None };
+        if at != Some(&link.to.id) && contents(&links[..i], came_from).any(|id| *id == link.to.id) {
             return Err(Error::ChainLoop { index });
         }
         at = Some(&link.to.id);

@@ -16,7 +16,7 @@ pub fn squash(logit: i32) -> u32 {
     let x = (logit.clamp(-LOGIT_MAX, LOGIT_MAX) + (178 << STEP_BITS)) as usize;
     let (i, fraction) = (x >> STEP_BITS, (x & 15) as u32);
     let (low, high) = (u32::from(SQUASH[i]), u32::from(SQUASH[i + 1]));
-    low + ((high - low) * fraction >> STEP_BITS)
+    low + (((high - low) * fraction) >> STEP_BITS)
 }
 
 /// Natural logarithm in Q12 of `x` >= 1, up to an additive constant shared by all arguments.

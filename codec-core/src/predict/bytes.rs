@@ -91,7 +91,7 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                 *place = base + ((h ^ h << 13) >> (32 - log2)) as usize;
                 base += 1 << log2;
                 let slot = self.slots[*place];
-                *input = slot.logit() * TRUST[slot.count() as usize] >> 8;
+                *input = (slot.logit() * TRUST[slot.count() as usize]) >> 8;
             }
             let mut named_by = [None; EXPERTS];
             for (e, expert) in situation.experts.iter().enumerate() {

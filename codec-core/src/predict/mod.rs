@@ -363,7 +363,7 @@ impl<
         let align = isa.align();
         let mut site = if literal && to_end >= 4 && window.u32(0).is_some() {
             Site { len: 4, kind: Kind::Pointer, target: window.u32(0).unwrap_or(0) }
-        } else if at % align == 0 {
+        } else if at.is_multiple_of(align) {
             isa.site(&window, at)
         } else {
             Site::plain((align - at % align) as u8)

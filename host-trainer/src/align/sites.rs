@@ -62,10 +62,9 @@ impl Sites {
                 kind => {
                     if kind == Kind::Literal {
                         let offset = site.target;
-                        if offset % 4 == 0 && offset > at as u32 && offset - at as u32 <= LITERAL_REACH {
-                            if let Some(mark) = is_literal.get_mut(offset as usize / 4) {
-                                *mark = true;
-                            }
+                        let reached = offset % 4 == 0 && offset > at as u32 && offset - at as u32 <= LITERAL_REACH;
+                        if let Some(mark) = is_literal.get_mut(offset as usize / 4).filter(|_| reached) {
+                            *mark = true;
                         }
                     }
                     let fixed = if kind == Kind::AbsAddress { 0 } else { (pc & !3).wrapping_add(16) };

@@ -302,6 +302,9 @@ pub(crate) struct MixArgs {
     /// File to write the trained state to
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
+    /// Times that every update of the corpus is coded
+    #[arg(long, default_value_t = 4)]
+    pub(crate) epochs: usize,
 }
 
 /// Compress and apply the bundled update (the default).

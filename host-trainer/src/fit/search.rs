@@ -10,8 +10,8 @@ use codec_core::reloc::address::AddressModel;
 
 /// Numbers of link addresses tried.
 const REGION_CHOICES: [usize; 3] = [0, 1, 7];
-/// Shortest segments that stand in the map, as tried: shorter ones are copies.
-const LEAST_MAPPED: [u32; 2] = [0, 24];
+/// Shorter segments than this stand in the stream, not in the map, bytes.
+const LEAST_MAPPED: u32 = 16;
 /// Updates that need more than this share of the new file may let the network learn from the old image first.
 const PRIME_ABOVE: usize = 32;
 
@@ -58,12 +58,10 @@ pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
             let mut delta: Option<Encoded> = None;
             for (i, alignment) in candidates.iter().enumerate() {
                 watch(i as u64, all);
-                let limit = job.profile.parameters().segments as usize;
-                for least in LEAST_MAPPED {
-                    let candidate = encode(job, &alignment.split(limit, least), false)?;
-                    if delta.as_ref().is_none_or(|d| candidate.bytes.len() < d.bytes.len()) {
-                        delta = Some(candidate);
-                    }
+                let alignment = alignment.split(job.profile.parameters().segments as usize, LEAST_MAPPED);
+                let candidate = encode(job, &alignment, false)?;
+                if delta.as_ref().is_none_or(|d| candidate.bytes.len() < d.bytes.len()) {
+                    delta = Some(candidate);
                 }
             }
             watch(all - 1, all);

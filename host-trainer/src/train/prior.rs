@@ -24,34 +24,30 @@ impl Visitor for Untrained {
     }
 }
 
-/// Writes the state down, with the confidence of counters capped so that they still adapt.
-pub struct Save {
-    /// The prior so far.
-    pub bytes: Vec<u8>,
-    /// Cap of the skewed counters' counts.
-    pub counter_cap: u16,
-    /// Cap of the slots' counts.
-    pub slot_cap: u16,
-}
+/// Writes the state down.
+pub struct Save(pub Vec<u8>);
 
 impl Visitor for Save {
     fn counters(&mut self, _: &'static str, counters: &mut [FineCounter]) {
-        for counter in counters {
-            let bits = counter.to_bits();
-            let count = (bits & 1023).min(u32::from(self.counter_cap));
-            self.bytes.extend((bits & !1023 | count).to_le_bytes());
-        }
+        self.0.extend(counters.iter().flat_map(|c| c.to_bits().to_le_bytes()));
     }
 
     fn slots(&mut self, _: &'static str, slots: &mut [Slot]) {
-        for slot in slots {
-            let bits = slot.to_bits();
-            let count = (bits & 15).min(self.slot_cap);
-            self.bytes.extend((bits & !15 | count).to_le_bytes());
-        }
+        self.0.extend(slots.iter().flat_map(|s| s.to_bits().to_le_bytes()));
     }
 
     fn weights(&mut self, _: &'static str, weights: &mut [i16]) {
-        self.bytes.extend(weights.iter().flat_map(|w| w.to_le_bytes()));
+        self.0.extend(weights.iter().flat_map(|w| w.to_le_bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use codec_core::predict::prior::PRIOR;
+
+    #[test]
+    fn the_prior_that_ships_has_the_right_length() {
+        let expected = crate::fit::encode::with_big_stack(crate::train::mix::untrained).len();
+        assert_eq!(PRIOR.len(), expected);
     }
 }
