@@ -77,7 +77,7 @@ fn mixer(criterion: &mut Criterion) {
             let mut sum = 0;
             for &(bit, p) in &decisions {
                 let logit = (p as i32 >> 5) - 1024;
-                let inputs = core::array::from_fn(|input| logit >> (input & 3));
+                let inputs: [i32; INPUTS] = core::array::from_fn(|input| logit >> (input & 3));
                 sum ^= mixer.mix(&inputs, (p & 15) as usize);
                 mixer.learn(&inputs, bit, 5, 0);
             }

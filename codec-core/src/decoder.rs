@@ -76,7 +76,8 @@ pub struct Decoder<
 > {
     phase: Phase,
     header: heapless::Vec<u8, MAX_HEADER_LEN>,
-    parsed: Option<Header>,
+    /// At most one; not an `Option`, whose `None` need not be zero bits.
+    parsed: heapless::Vec<Header, 1>,
     /// Bytes of the payload taken so far.
     taken: u32,
     coder: RangeDecoder<BUFFER>,
@@ -84,7 +85,8 @@ pub struct Decoder<
     addresses: AddressCode,
     address: AddressModel,
     rebuilder: Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>,
-    digest: Option<Sha256>,
+    /// Likewise.
+    digest: heapless::Vec<Sha256, 1>,
     written: u32,
     pending: heapless::Vec<u8, MAX_STEP>,
 }
@@ -100,19 +102,19 @@ impl<
 {
     /// A decoder that reads the old image through `old`; an empty source when there is none.
     ///
-    /// The value is nearly all zeros, so that it can be built in place in a `static`.
+    /// All its bits are zero, but for the storage's: a `static` decoder takes no flash.
     pub const fn new(old: O) -> Self {
         Self {
             phase: Phase::Header,
             header: heapless::Vec::new(),
-            parsed: None,
+            parsed: heapless::Vec::new(),
             taken: 0,
             coder: RangeDecoder::new(),
-            map: MapModel::new(),
-            addresses: AddressCode::new(),
+            map: MapModel::zero(),
+            addresses: AddressCode::zero(),
             address: AddressModel::new(IsaKind::Plain),
             rebuilder: Rebuilder::new(old),
-            digest: None,
+            digest: heapless::Vec::new(),
             written: 0,
             pending: heapless::Vec::new(),
         }
@@ -120,7 +122,7 @@ impl<
 
     /// The header, once it has been read and accepted.
     pub fn header(&self) -> Option<&Header> {
-        self.parsed.as_ref()
+        self.parsed.first()
     }
 
     /// Takes input, yields output. How the two are cut into pieces never changes the result.
@@ -141,7 +143,7 @@ impl<
     /// # Errors
     /// [`Error::Truncated`] when the new file is not complete.
     pub fn finish(&self) -> Result<(), Error> {
-        match (self.phase, &self.parsed) {
+        match (self.phase, self.parsed.first()) {
             (Phase::Done, _) => Ok(()),
             (Phase::Failed, _) => Err(Error::Finished),
             (_, Some(header)) => {
@@ -243,7 +245,7 @@ impl<
     }
 
     fn new_len(&self) -> u32 {
-        self.parsed.as_ref().map_or(0, |h| h.new_len)
+        self.parsed.first().map_or(0, |h| h.new_len)
     }
 
     /// Hashes what this call has written since it last did.
@@ -251,7 +253,7 @@ impl<
         let fresh = &output[*hashed..];
         self.written += fresh.len() as u32;
         *hashed = output.len();
-        if let Some(digest) = &mut self.digest {
+        if let Some(digest) = self.digest.first_mut() {
             digest.update(fresh);
         }
     }
@@ -262,7 +264,7 @@ impl<
         if self.coder.buffered() >= piece {
             return true;
         }
-        let left = self.parsed.as_ref().map_or(0, |h| h.payload_len) - self.taken;
+        let left = self.parsed.first().map_or(0, |h| h.payload_len) - self.taken;
         let available: &[u8] = input;
         let n = self.coder.push(&available[..available.len().min(left as usize)]);
         *input = &available[n..];
@@ -278,14 +280,16 @@ impl<
             Err(other) => return Err(other),
         };
         self.phase = self.open(&header)?;
-        self.parsed = Some(header);
-        self.digest = Some(Sha256::new());
-        Ok(())
+        let full = Error::Corrupt { field: "header" };
+        self.parsed.push(header).map_err(|_| full)?;
+        self.digest.push(Sha256::new()).map_err(|_| full)
     }
 
     /// Checks budgets and the old image, and sets the tables up.
     fn open(&mut self, header: &Header) -> Result<Phase, Error> {
         let old_len = header.old.map_or(0, |old| old.len);
+        self.map.start();
+        self.addresses.start();
         if header.mode != Mode::Stored {
             let files = Files { old_len, new_len: header.new_len };
             self.rebuilder.start(files, &header.profile.parameters(), PRIOR)?;
@@ -320,7 +324,7 @@ impl<
             }
             Phase::Map => {
                 let count = self.map.code_count(&mut self.coder, 0);
-                let limit = self.parsed.as_ref().map_or(0, |h| h.profile.parameters().segments);
+                let limit = self.parsed.first().map_or(0, |h| h.profile.parameters().segments);
                 if count > limit {
                     let (requested, limit) = (u64::from(count), u64::from(limit));
                     return Err(Error::OverBudget { field: "segments", requested, limit });
@@ -337,7 +341,7 @@ impl<
                 Phase::Segments { left: left - 1 }
             }
             Phase::Prime => {
-                let train = self.parsed.as_ref().is_some_and(|h| h.mode == Mode::Primed);
+                let train = self.parsed.first().is_some_and(|h| h.mode == Mode::Primed);
                 self.rebuilder.prime(train)?;
                 Phase::Body
             }
@@ -347,7 +351,7 @@ impl<
 
     /// All is written: the payload must be used up, and the digest right.
     fn complete(&mut self) -> Result<Status, Error> {
-        let (Some(header), Some(digest)) = (&self.parsed, self.digest.take()) else {
+        let (Some(header), Some(digest)) = (self.parsed.first(), self.digest.pop()) else {
             return Err(Error::Finished);
         };
         if self.taken != header.payload_len || self.coder.buffered() > 0 {

@@ -44,7 +44,7 @@ pub struct Map<const N: usize> {
 }
 
 /// Adaptive state of the map's code.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct MapModel {
     gap: NumberModel,
     len: NumberModel,
@@ -54,17 +54,28 @@ pub struct MapModel {
 }
 
 impl MapModel {
-    /// A model that has seen nothing.
-    pub const fn new() -> Self {
-        let number = NumberModel::new();
+    /// A model that must be started before use: all bits are zero.
+    pub const fn zero() -> Self {
+        let number = const { NumberModel::zero() };
         let previous = Segment { new: 0, old: 0, len: 0 };
-        Self {
-            gap: NumberModel::new(),
-            len: NumberModel::new(),
-            jump: [NumberModel::new(), number],
-            count: NumberModel::new(),
-            previous,
+        let (len, count) = (NumberModel::zero(), NumberModel::zero());
+        Self { gap: NumberModel::zero(), len, jump: [const { NumberModel::zero() }, number], count, previous }
+    }
+
+    /// A model that has seen nothing.
+    pub fn new() -> Self {
+        let mut model = Self::zero();
+        model.start();
+        model
+    }
+
+    /// Forgets everything.
+    pub fn start(&mut self) {
+        let [jump, jump_after_gap] = &mut self.jump;
+        for number in [&mut self.gap, &mut self.len, jump, jump_after_gap, &mut self.count] {
+            number.start();
         }
+        self.previous = Segment::default();
     }
 
     /// Bits that one segment can take at most.
@@ -90,6 +101,12 @@ impl MapModel {
             len: len.wrapping_add(1),
         };
         self.previous
+    }
+}
+
+impl Default for MapModel {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -27,9 +27,22 @@ impl Default for NumberModel {
 }
 
 impl NumberModel {
+    /// A model that must be started before use: all bits are zero.
+    pub const fn zero() -> Self {
+        Self { size: [Slot::ZERO; 32], top: [Slot::ZERO; 32] }
+    }
+
     /// A model that has seen nothing.
-    pub const fn new() -> Self {
-        Self { size: [Slot::NEW; 32], top: [Slot::NEW; 32] }
+    pub fn new() -> Self {
+        let mut model = Self::zero();
+        model.start();
+        model
+    }
+
+    /// Forgets everything.
+    pub fn start(&mut self) {
+        self.size.fill(Slot::NEW);
+        self.top.fill(Slot::NEW);
     }
 
     /// Codes `value` (ignored by a decoder); returns it.

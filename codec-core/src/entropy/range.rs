@@ -133,10 +133,9 @@ impl<S: FnMut(u8)> Coder for RangeEncoder<S> {
 /// Decoder over bytes that the caller has buffered; see [`RangeDecoder::push`].
 #[derive(Clone, Debug)]
 pub struct RangeDecoder<const BUFFER: usize> {
+    /// 0 before the first decision, when four bytes have to be taken in.
     range: u32,
     code: u32,
-    /// Shifts still owed before the first decision.
-    starting: u8,
     buffer: heapless::Deque<u8, BUFFER>,
 }
 
@@ -149,7 +148,7 @@ impl<const BUFFER: usize> Default for RangeDecoder<BUFFER> {
 impl<const BUFFER: usize> RangeDecoder<BUFFER> {
     /// A decoder at the start of a payload.
     pub const fn new() -> Self {
-        Self { range: u32::MAX, code: 0, starting: 4, buffer: heapless::Deque::new() }
+        Self { range: 0, code: 0, buffer: heapless::Deque::new() }
     }
 
     /// Takes bytes from `input` while there is room; returns how many.
@@ -177,9 +176,11 @@ impl<const BUFFER: usize> RangeDecoder<BUFFER> {
 impl<const BUFFER: usize> Coder for RangeDecoder<BUFFER> {
     #[inline]
     fn code(&mut self, _bit: u32, p: u32) -> u32 {
-        while self.starting > 0 {
-            self.starting -= 1;
-            self.shift();
+        if self.range == 0 {
+            self.range = u32::MAX;
+            for _ in 0..4 {
+                self.shift();
+            }
         }
         let bound = split(self.range, p);
         let bit = if self.code < bound {

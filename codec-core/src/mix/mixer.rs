@@ -23,7 +23,7 @@ impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
     /// All weights equal to `weight` (Q13).
     pub const fn new(weight: i16) -> Self {
         let () = Self::SUM_FITS;
-        Self { weights: [[weight; INPUTS]; GATES], gate: 0, p: 32768 }
+        Self { weights: [[weight; INPUTS]; GATES], gate: 0, p: 0 }
     }
 
     /// The weights, `[gates, inputs]`, Q13.

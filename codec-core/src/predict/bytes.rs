@@ -49,6 +49,10 @@ pub(crate) struct ByteModel<const SLOTS: usize> {
     /// Number of slots in all, base-2 logarithm.
     slots_log2: u32,
     slots: [Slot; SLOTS],
+    /// Logits of the decision at hand, and the slots that the contexts' came from. They live here because clearing
+    /// them on the stack for every decision costs a small core more than the mixing of an input.
+    inputs: [i32; INPUTS],
+    places: [u32; CONTEXTS],
     experts: [[Slot; 64 * 2]; EXPERTS],
     mixer: Mixer<INPUTS, GATES>,
 }
@@ -56,7 +60,14 @@ pub(crate) struct ByteModel<const SLOTS: usize> {
 impl<const SLOTS: usize> ByteModel<SLOTS> {
     /// A network that must be started before use.
     pub(crate) const fn new() -> Self {
-        Self { slots_log2: 0, slots: [Slot::ZERO; SLOTS], experts: [[Slot::ZERO; 128]; EXPERTS], mixer: Mixer::new(0) }
+        Self {
+            slots_log2: 0,
+            slots: [Slot::ZERO; SLOTS],
+            inputs: [0; INPUTS],
+            places: [0; CONTEXTS],
+            experts: [[Slot::ZERO; 128]; EXPERTS],
+            mixer: Mixer::new(0),
+        }
     }
 
     /// Starts over with `2^slots_log2` slots, at most `SLOTS`.
@@ -80,17 +91,16 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
         let mut node = 1u32;
         for k in (0..8).rev() {
             let bit = u32::from(byte) >> k & 1;
-            let mut inputs = [0i32; INPUTS];
-            let mut places = [0usize; CONTEXTS];
+            self.inputs[..EXPERTS].fill(0);
             let salt = node.wrapping_mul(0x9e37_79b1);
             let mut base = 0;
-            let slots_of = situation.contexts.iter().zip(SHARE).zip(&mut places).zip(&mut inputs[FIXED..]);
+            let slots_of = situation.contexts.iter().zip(SHARE).zip(&mut self.places).zip(&mut self.inputs[FIXED..]);
             for (((&context, share), place), input) in slots_of {
                 let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
                 let log2 = self.slots_log2 - share;
-                *place = base + ((h ^ h << 13) >> (32 - log2)) as usize;
+                *place = base + ((h ^ h << 13) >> (32 - log2));
                 base += 1 << log2;
-                let slot = self.slots[*place];
+                let slot = self.slots[*place as usize];
                 *input = (slot.logit() * TRUST[slot.count() as usize]) >> 8;
             }
             let mut named_by = [None; EXPERTS];
@@ -103,17 +113,17 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
                 let named = named >> k & 1;
                 let at = usize::from(expert.class) << 1 | k >> 2;
                 let logit = self.experts[e][at].logit();
-                inputs[e] = if named != 0 { logit } else { -logit };
+                self.inputs[e] = if named != 0 { logit } else { -logit };
                 named_by[e] = Some((at, named));
             }
-            inputs[EXPERTS] = 256;
-            let inputs = &inputs[..used];
+            self.inputs[EXPERTS] = 256;
+            let inputs = &self.inputs[..used];
             self.mixer.mix(inputs, situation.gate);
             let p = self.mixer.p().clamp(32, 65504);
             let bit = coder.code(bit, p);
             self.mixer.learn(inputs, bit, RATE, LEAST_ERROR);
-            for &place in &places[..count] {
-                self.slots[place].learn(bit, SLOT_LIMIT);
+            for &place in &self.places[..count] {
+                self.slots[place as usize].learn(bit, SLOT_LIMIT);
             }
             for (e, named_by) in named_by.into_iter().enumerate() {
                 if let Some((at, named)) = named_by {

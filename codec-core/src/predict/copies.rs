@@ -27,18 +27,21 @@ impl CopyCode {
     /// Bits that one copy takes at most.
     pub(crate) const MAX_BITS: usize = 17 + 2 * number::MAX_BITS;
 
+    /// A code that must be started before use: all bits are zero.
     pub(crate) const fn new() -> Self {
         Self {
             starts: [FineCounter::ZERO; 16],
-            jump: NumberModel::new(),
-            len: NumberModel::new(),
+            jump: NumberModel::zero(),
+            len: NumberModel::zero(),
             new_end: 0,
             old_end: 0,
         }
     }
 
     pub(crate) fn start(&mut self) {
-        *self = Self::new();
+        self.jump.start();
+        self.len.start();
+        (self.new_end, self.old_end) = (0, 0);
         self.starts.fill(FineCounter::new(3000, 4));
     }
 

@@ -42,7 +42,7 @@ impl<O> OldImage<O> {
             far_start: 0,
             far_end: 0,
             marks: [0; 8],
-            followed: u32::MAX,
+            followed: 0,
         }
     }
 }

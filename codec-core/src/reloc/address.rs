@@ -116,9 +116,21 @@ pub struct AddressCode {
 }
 
 impl AddressCode {
+    /// A code that must be started before use: all bits are zero.
+    pub const fn zero() -> Self {
+        Self { numbers: NumberModel::zero() }
+    }
+
     /// A code that has seen nothing.
-    pub const fn new() -> Self {
-        Self { numbers: NumberModel::new() }
+    pub fn new() -> Self {
+        let mut code = Self::zero();
+        code.start();
+        code
+    }
+
+    /// Forgets everything.
+    pub fn start(&mut self) {
+        self.numbers.start();
     }
 
     /// Bits that one region can take at most.
