@@ -100,7 +100,7 @@ impl<
             next: 0,
             current: None,
             copies: CopyCode::new(),
-            inserted_contexts: CONTEXTS,
+            inserted_contexts: 0,
             recent: 0,
         }
     }
