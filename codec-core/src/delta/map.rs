@@ -176,7 +176,4 @@ impl<const N: usize> Map<N> {
             (None, None) => None,
         }
     }
-
-    /// Bytes of memory that a map of this budget takes.
-    pub const RAM: usize = core::mem::size_of::<Self>();
 }

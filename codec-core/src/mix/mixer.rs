@@ -26,12 +26,7 @@ impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
         Self { weights: [[weight; INPUTS]; GATES], gate: 0, p: 0 }
     }
 
-    /// The weights, `[gates, inputs]`, Q13.
-    pub fn weights(&self) -> &[[i16; INPUTS]; GATES] {
-        &self.weights
-    }
-
-    /// The weights, to be set before the first use.
+    /// The weights, `[gates, inputs]`, Q13, to be set before the first use.
     pub fn weights_mut(&mut self) -> &mut [[i16; INPUTS]; GATES] {
         &mut self.weights
     }

@@ -21,7 +21,7 @@ pub(crate) struct CopyCode {
 }
 
 /// Shortest copy, bytes.
-pub(crate) const LEAST: u32 = 3;
+pub const LEAST: u32 = 3;
 
 impl CopyCode {
     /// Bits that one copy takes at most.

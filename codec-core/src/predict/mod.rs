@@ -19,6 +19,7 @@ use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
 use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
 use copies::CopyCode;
+pub use copies::LEAST as LEAST_COPY;
 use hits::HitModel;
 use matches::MatchModel;
 use old::OldImage;
@@ -205,11 +206,6 @@ impl<
     /// Whether the whole file has been rebuilt.
     pub fn is_done(&self) -> bool {
         self.pos == self.new_len
-    }
-
-    /// Offset of the next byte.
-    pub fn pos(&self) -> u32 {
-        self.pos
     }
 
     /// Codes the next unit. An encoder passes the new file from the current offset on and the next copy that it

@@ -6,6 +6,7 @@ pub mod sites;
 pub mod suffix;
 
 use codec_core::delta::map::Segment;
+use codec_core::predict::LEAST_COPY;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::{AddressModel, Region};
 use path::{Costs, Scene};
@@ -37,9 +38,6 @@ impl Alignment {
         Self { segments: all, copies, address: self.address.clone() }
     }
 }
-
-/// Shortest copy that the format can say, bytes.
-const LEAST_COPY: u32 = 3;
 
 /// Segments of `new` over `old` given the address model; `previous` says where addresses went, as far as known.
 pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
