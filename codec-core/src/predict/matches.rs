@@ -73,15 +73,21 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         Ok((at < pos && pos - at <= self.history_len).then(|| self.history[(at & (self.history_len - 1)) as usize]))
     }
 
-    /// The byte predicted at `pos` and its confidence class (0..64), looking for a match when none is followed.
+    /// The byte predicted at `pos` and its confidence class (0..64), looking for a match when none is followed. Then
+    /// notes, when `here` is a place, that `recent` ends before it: only then, or it would find itself.
     pub(crate) fn predict<O: ReadAt>(
         &mut self,
         old: &mut OldImage<O>,
         recent: u64,
         pos: u32,
+        here: Option<u32>,
     ) -> Result<Option<(u8, u8)>, Error> {
+        let slot = self.slot(recent);
+        let candidate = self.index[slot];
+        if let Some(here) = here {
+            self.index[slot] = here + 1;
+        }
         if self.place == 0 || self.length < 16 {
-            let candidate = self.index[self.slot(recent)];
             if candidate > LEAST as u32 && candidate - 1 != self.place {
                 let candidate = candidate - 1;
                 let mut agree = 0;

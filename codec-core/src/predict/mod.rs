@@ -175,13 +175,11 @@ impl<
         for at in 0..len {
             let byte = self.old.scan(at)?;
             self.pos = at;
-            let m = self.matches.predict(&mut self.old, self.recent, 0)?;
+            let here = at.is_multiple_of(stride).then_some(at);
+            let m = self.matches.predict(&mut self.old, self.recent, 0, here)?;
             self.inserted(&mut Teacher, byte, m);
             self.matches.follow(m, byte);
             self.recent = self.recent << 8 | u64::from(byte);
-            if (at + 1) % stride == 0 {
-                self.matches.note(self.recent, at + 1);
-            }
         }
         self.matches.leave();
         self.pos = 0;
@@ -236,7 +234,8 @@ impl<
             None => {
                 coder.account(Part::Inserted);
                 let byte = actual.first().copied().unwrap_or(0);
-                let m = self.matches.predict(&mut self.old, self.recent, self.pos)?;
+                let here = Some(self.old.len() + self.pos);
+                let m = self.matches.predict(&mut self.old, self.recent, self.pos, here)?;
                 let byte = self.inserted(coder, byte, m);
                 self.matches.follow(m, byte);
                 out[0] = byte;
@@ -248,9 +247,6 @@ impl<
             self.recent = self.recent << 8 | u64::from(byte);
             self.matches.push(self.pos, byte);
             self.pos += 1;
-            if inserted {
-                self.matches.note(self.recent, self.old.len() + self.pos);
-            }
         }
         if !inserted {
             self.matches.leave();
