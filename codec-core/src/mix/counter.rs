@@ -8,9 +8,9 @@ use super::logistic::{stretch_12, stretch_16};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot(u16);
 
-/// How far a slot moves, Q16, after `count` observations: `1 / (count + 1.6)`, floored by the limit.
+/// How far a slot moves, Q16, after `count` observations: `1 / (count + 1.4)`, floored by the limit.
 const SLOT_RATE: [u16; 16] =
-    [40960, 25206, 18204, 14247, 11702, 9929, 8623, 7620, 6826, 6182, 5649, 5201, 4819, 4489, 4201, 3948];
+    [46811, 27306, 19275, 14894, 12136, 10240, 8856, 7801, 6971, 6301, 5748, 5285, 4890, 4551, 4255, 3996];
 
 impl Slot {
     /// All bits zero: what tables hold before they are started.

@@ -40,9 +40,6 @@ pub(crate) struct Situation<'a> {
 /// Each context's share of the slots: `2^-share`. Short contexts recur, so they get more.
 const SHARE: [u32; CONTEXTS] = [5, 2, 2, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5];
 
-/// Scale of a slot's logit by its count, Q8.
-const TRUST: [i32; 16] = [0, 110, 160, 190, 210, 225, 235, 245, 250, 256, 262, 268, 274, 280, 290, 300];
-
 /// Adaptive state of the network.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteModel<const SLOTS: usize> {
@@ -89,19 +86,41 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
         let count = situation.contexts.len().min(CONTEXTS);
         let used = FIXED + count;
         let mut node = 1u32;
-        for k in (0..8).rev() {
+        const G: u32 = 2;
+        const WAYS: u32 = 2;
+        let gate = situation.gate;
+        for k in (0..8usize).rev() {
             let bit = u32::from(byte) >> k & 1;
             self.inputs[..EXPERTS].fill(0);
+            if (k as u32 + 1) % G == 0 {
             let salt = node.wrapping_mul(0x9e37_79b1);
             let mut base = 0;
-            let slots_of = situation.contexts.iter().zip(SHARE).zip(&mut self.places).zip(&mut self.inputs[FIXED..]);
-            for (((&context, share), place), input) in slots_of {
+            
+            for ((context, share), place) in situation.contexts.iter().zip(SHARE).zip(&mut self.places) {
                 let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
+                let h = h ^ h >> 15;
                 let log2 = self.slots_log2 - share;
-                *place = base + ((h ^ h << 13) >> (32 - log2));
+                let at = (h.wrapping_mul(0x9e37_79b1) >> (32 - (log2 - G))) << G;
+                let check = h as u16;
+                let mut best = base + at;
+                let mut found = false;
+                let mut least = u32::MAX;
+                for way in 0..WAYS { let p = base + (at ^ way << G);
+                  if self.slots[p as usize].to_bits() == check { best = p; found = true; break; }
+                  let c = self.slots[p as usize + 1].count(); if c < least { least = c; best = p; } }
+                if !found {
+                  if WAYS > 1 { for way in 0..WAYS { let p = (base + (at ^ way << G)) as usize; let b = self.slots[p+1].to_bits(); if b & 15 > 0 { self.slots[p+1] = Slot::from_bits(b - 1); } } }
+                  self.slots[best as usize] = Slot::from_bits(check);
+                  self.slots[best as usize + 1..best as usize + (1 << G)].fill(Slot::NEW);
+                }
                 base += 1 << log2;
-                let slot = self.slots[*place as usize];
-                *input = (slot.logit() * TRUST[slot.count() as usize]) >> 8;
+                *place = best;
+            }
+            }
+            let within = { let done = (8 - (k as u32 + 1)) % G; (1 << done) | (node & ((1 << done) - 1)) };
+            for (place, input) in self.places[..count].iter().zip(&mut self.inputs[FIXED..]) {
+                let slot = self.slots[(*place + within) as usize];
+                *input = slot.logit();
             }
             let mut named_by = [None; EXPERTS];
             for (e, expert) in situation.experts.iter().enumerate() {
@@ -118,12 +137,12 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
             }
             self.inputs[EXPERTS] = 256;
             let inputs = &self.inputs[..used];
-            self.mixer.mix(inputs, situation.gate);
+            self.mixer.mix(inputs, gate);
             let p = self.mixer.p().clamp(32, 65504);
             let bit = coder.code(bit, p);
             self.mixer.learn(inputs, bit, RATE, LEAST_ERROR);
             for &place in &self.places[..count] {
-                self.slots[place as usize].learn(bit, SLOT_LIMIT);
+                self.slots[(place + within) as usize].learn(bit, SLOT_LIMIT);
             }
             for (e, named_by) in named_by.into_iter().enumerate() {
                 if let Some((at, named)) = named_by {
