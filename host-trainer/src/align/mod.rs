@@ -5,13 +5,13 @@ pub mod path;
 pub mod sites;
 pub mod suffix;
 
+use bases::ByShift;
 use codec_core::delta::map::Segment;
 use codec_core::predict::LEAST_COPY;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::{AddressModel, Region};
 use path::{Costs, Scene};
 use sites::{Reference, Sites};
-use std::collections::HashMap;
 use suffix::SuffixIndex;
 
 /// What the aligner found.
@@ -123,15 +123,11 @@ fn gain(region: &Region, before: &[Region], old: &[u8], new: &[u8], segments: &[
 
 /// The linked parts of the files: link addresses that explain how words changed.
 fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usize) -> Vec<Region> {
-    let mut changed = bases::changed_words(old, new, segments);
+    let moved = ByShift::new(segments);
     let mut slides: Vec<u32> = vec![0];
-    let mut by_shift: HashMap<u32, u32> = HashMap::new();
-    for s in segments {
-        *by_shift.entry(s.new.wrapping_sub(s.old)).or_default() += s.len;
-    }
-    let mut shifts: Vec<(u32, u32)> = by_shift.into_iter().filter(|s| s.0 != 0).collect();
-    shifts.sort_unstable_by_key(|&(shift, len)| (std::cmp::Reverse(len), shift));
-    slides.extend(shifts.iter().take(SLIDES).map(|s| s.0));
+    slides.extend(moved.longest(SLIDES));
+    let mut changed = bases::changed_words(old, new, segments);
+    changed.retain(|c| moved.can_explain(c, &slides));
     let mut regions: Vec<Region> = Vec::new();
     let mut most = 0;
     for _ in 0..6 {
@@ -140,7 +136,7 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usiz
         }
         let Some(base) = slides
             .iter()
-            .filter_map(|&slide| bases::vote(&changed, segments, slide))
+            .filter_map(|&slide| bases::vote(&changed, &moved, slide))
             .max_by_key(|b| b.votes + usize::from(b.old == b.new))
         else {
             break;
@@ -149,8 +145,7 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usiz
         if base.votes < LEAST_VOTES.max(most / 20) {
             break;
         }
-        let (explained, rest): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|c| bases::explains(&base, c, segments));
+        let (explained, rest): (Vec<_>, Vec<_>) = changed.into_iter().partition(|c| bases::explains(&base, c, &moved));
         changed = rest;
         let offsets = || explained.iter().map(|c| (c.old & !1).wrapping_sub(base.old));
         let (Some(first), Some(last)) = (offsets().min(), offsets().max()) else { break };
