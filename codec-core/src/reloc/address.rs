@@ -45,7 +45,7 @@ impl Target {
 }
 
 /// Instruction set and regions of one update.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressModel {
     /// How code is read.
     pub isa: IsaKind,

@@ -39,8 +39,59 @@ impl Alignment {
     }
 }
 
-/// Segments of `new` over `old` given the address model; `previous` says where addresses went, as far as known.
-pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
+/// What one alignment was asked for, and its answer.
+struct Known {
+    address: AddressModel,
+    previous: Vec<Segment>,
+    segments: Vec<Segment>,
+}
+
+/// Aligns two files again and again. The same question comes up often: before any link address is known, when a pass
+/// changes nothing, when more link addresses are allowed than there are. So answers are remembered.
+pub struct Aligner<'a> {
+    old: &'a [u8],
+    new: &'a [u8],
+    costs: Costs,
+    known: Vec<Known>,
+}
+
+impl<'a> Aligner<'a> {
+    /// An aligner of `new` with `old`.
+    pub fn new(old: &'a [u8], new: &'a [u8], costs: Costs) -> Self {
+        Self { old, new, costs, known: Vec::new() }
+    }
+
+    /// Segments of the new file over the old image given the address model; `previous` says where addresses went, as
+    /// far as known.
+    pub fn align(&mut self, address: &AddressModel, previous: &[Segment]) -> Vec<Segment> {
+        if let Some(known) = self.known.iter().find(|k| k.address == *address && k.previous == previous) {
+            return known.segments.clone();
+        }
+        let segments = align(self.old, self.new, address, previous, self.costs);
+        let known = Known { address: address.clone(), previous: previous.to_vec(), segments: segments.clone() };
+        self.known.push(known);
+        segments
+    }
+
+    /// Aligns the files, reading both as code for `isa`, with at most `most_regions` link addresses.
+    pub fn find(&mut self, isa: IsaKind, most_regions: usize) -> Alignment {
+        let mut address = AddressModel::new(isa);
+        let mut segments = self.align(&address, &[]);
+        for _ in 0..2 {
+            let mut with_regions = AddressModel::new(isa);
+            let fits = find_regions(self.old, self.new, &segments, most_regions)
+                .into_iter()
+                .all(|region| with_regions.push(region).is_ok());
+            if fits {
+                address = with_regions;
+            }
+            segments = self.align(&address, &segments);
+        }
+        Alignment { segments, copies: Vec::new(), address }
+    }
+}
+
+fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
     let old_sites = Sites::sweep(old, address.isa, |word| address.region_of(word).is_some());
     let is_new_pointer = |word: u32| {
         address.regions().iter().any(|r| {
@@ -157,20 +208,4 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usiz
         }
     }
     regions
-}
-
-/// Aligns `new` with `old`, reading both as code for `isa`, with at most `most_regions` link addresses.
-pub fn find(old: &[u8], new: &[u8], isa: IsaKind, most_regions: usize, costs: Costs) -> Alignment {
-    let mut address = AddressModel::new(isa);
-    let mut segments = align(old, new, &address, &[], costs);
-    for _ in 0..2 {
-        let mut with_regions = AddressModel::new(isa);
-        let fits =
-            find_regions(old, new, &segments, most_regions).into_iter().all(|region| with_regions.push(region).is_ok());
-        if fits {
-            address = with_regions;
-        }
-        segments = align(old, new, &address, &segments, costs);
-    }
-    Alignment { segments, copies: Vec::new(), address }
 }

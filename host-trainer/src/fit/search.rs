@@ -2,7 +2,7 @@
 
 use super::encode::{Encoded, Job, encode, stored};
 use super::isa;
-use crate::align::{self, Alignment, path::Costs};
+use crate::align::{Aligner, Alignment, path::Costs};
 use codec_core::Error;
 use codec_core::limits::Profile;
 use codec_core::reloc::IsaKind;
@@ -20,14 +20,14 @@ pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
 /// The candidates' alignments, all segments in the map, however many.
 pub fn alignments(old: &[u8], new: &[u8], costs: Costs) -> Vec<Alignment> {
-    let plain = AddressModel::new(IsaKind::Plain);
-    let first = align::align(old, new, &plain, &[], costs);
+    let mut aligner = Aligner::new(old, new, costs);
+    let first = aligner.align(&AddressModel::new(IsaKind::Plain), &[]);
     let mut isas = isa::candidates(old, new, &first);
     isas.push(IsaKind::Plain);
     let mut found: Vec<Alignment> = Vec::new();
     for isa in isas {
         for regions in REGION_CHOICES {
-            let alignment = align::find(old, new, isa, regions, costs);
+            let alignment = aligner.find(isa, regions);
             if found.iter().any(|f| f.address.isa == isa && f.address.regions() == alignment.address.regions()) {
                 continue;
             }
