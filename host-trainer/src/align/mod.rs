@@ -11,7 +11,7 @@ use codec_core::predict::LEAST_COPY;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::{AddressModel, Region};
 use path::{Costs, Scene};
-use sites::{Reference, Sites};
+use sites::{Reading, Reference, Sites};
 use suffix::SuffixIndex;
 
 /// What the aligner found.
@@ -21,7 +21,7 @@ pub struct Alignment {
     pub segments: Vec<Segment>,
     /// Segments that stand in the stream, in the order of the new file.
     pub copies: Vec<Segment>,
-    /// Instruction set and link addresses.
+    /// Instruction sets and link addresses.
     pub address: AddressModel,
 }
 
@@ -73,12 +73,20 @@ impl<'a> Aligner<'a> {
         segments
     }
 
-    /// Aligns the files, reading both as code for `isa`, with at most `most_regions` link addresses.
-    pub fn find(&mut self, isa: IsaKind, most_regions: usize) -> Alignment {
-        let mut address = AddressModel::new(isa);
-        let mut segments = self.align(&address, &[]);
+    /// Aligns the files as plain bytes.
+    pub fn plain(&mut self) -> Vec<Segment> {
+        self.align(&AddressModel::new(IsaKind::Plain), &[])
+    }
+
+    /// Aligns the files, reading both with the instruction sets of `sets`, which has no regions, with at most
+    /// `most_regions` link addresses.
+    pub fn find(&mut self, sets: &AddressModel, most_regions: usize) -> Alignment {
+        let mut address = sets.clone();
+        // Where the new file's instruction sets change is known only from an alignment.
+        let first = if sets.stretches().is_empty() { Vec::new() } else { self.plain() };
+        let mut segments = self.align(&address, &first);
         for _ in 0..2 {
-            let mut with_regions = AddressModel::new(isa);
+            let mut with_regions = sets.clone();
             let fits = find_regions(self.old, self.new, &segments, most_regions)
                 .into_iter()
                 .all(|region| with_regions.push(region).is_ok());
@@ -92,7 +100,7 @@ impl<'a> Aligner<'a> {
 }
 
 fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
-    let old_sites = Sites::sweep(old, address.isa, |word| address.region_of(word).is_some());
+    let old_sites = Sites::sweep(old, &Reading::of_old(address), |word| address.region_of(word).is_some());
     let is_new_pointer = |word: u32| {
         address.regions().iter().any(|r| {
             let slack = r.len / 16 + 4096;
@@ -100,7 +108,7 @@ fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], c
             word.wrapping_sub(r.new_base).wrapping_sub(low) < r.len + 2 * slack
         })
     };
-    let new_sites = Sites::sweep(new, address.isa, is_new_pointer);
+    let new_sites = Sites::sweep(new, &Reading::of_new(address, previous), is_new_pointer);
     let by_old = ByOld::new(previous);
     let mapped: Vec<Option<Reference>> =
         old_sites.targets.iter().map(|target| by_old.relocate((*target)?, address, old.len() as u32)).collect();
