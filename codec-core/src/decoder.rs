@@ -8,7 +8,7 @@ use crate::entropy::RangeDecoder;
 use crate::predict::prior::PRIOR;
 use crate::predict::{Files, MAX_STEP, MAX_STEP_BITS, Rebuilder};
 use crate::reloc::IsaKind;
-use crate::reloc::address::{AddressCode, AddressModel, MAX_REGIONS, Region};
+use crate::reloc::address::{AddressCode, AddressModel, MAX_REGIONS, Region, Stretch};
 use crate::storage::ReadAt;
 
 /// What one call of [`Decoder::update`] did.
@@ -39,6 +39,7 @@ enum Phase {
     Header,
     Stored,
     Address,
+    Stretches { left: usize, regions: usize },
     Regions { left: usize },
     Map,
     Segments { left: u32 },
@@ -53,13 +54,14 @@ const fn bytes(bits: usize) -> usize {
     bits.div_ceil(8) + 8
 }
 
-const HEAD_BYTES: usize = bytes(16);
-const REGION_BYTES: usize = bytes(AddressCode::MAX_BITS);
+const HEAD_BYTES: usize = bytes(AddressCode::MAX_HEAD_BITS);
+/// Of a stretch or a region.
+const ADDRESS_BYTES: usize = bytes(AddressCode::MAX_BITS);
 const COUNT_BYTES: usize = bytes(crate::entropy::number::MAX_BITS);
 const SEGMENT_BYTES: usize = bytes(MapModel::MAX_BITS);
 const UNIT_BYTES: usize = bytes(MAX_STEP_BITS);
 const BUFFER: usize = 192;
-const _: () = assert!(REGION_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT_BYTES <= BUFFER);
+const _: () = assert!(ADDRESS_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT_BYTES <= BUFFER);
 
 /// Rebuilds one new file from one GMCF version 2 file. See [`crate::limits`] for ready-made sizes.
 ///
@@ -311,10 +313,18 @@ impl<
     fn prepare(&mut self, phase: Phase) -> Result<Phase, Error> {
         Ok(match phase {
             Phase::Address => {
-                let (isa, regions) = AddressCode::code_head(&mut self.coder, IsaKind::Plain, 0)?;
-                self.address = AddressModel::new(isa);
-                debug_assert!(regions <= MAX_REGIONS);
-                Phase::Regions { left: regions }
+                let head = AddressCode::code_head(&mut self.coder, &AddressModel::default())?;
+                self.address = AddressModel::new(head.isa);
+                debug_assert!(head.regions <= MAX_REGIONS);
+                Phase::Stretches { left: head.stretches, regions: head.regions }
+            }
+            Phase::Stretches { left: 0, regions } => Phase::Regions { left: regions },
+            Phase::Stretches { left, regions } => {
+                let end = self.address.stretches().last().map_or(0, Stretch::end);
+                let stretch = self.addresses.code_stretch(&mut self.coder, end, Stretch::ANY)?;
+                let old_len = self.parsed.first().and_then(|h| h.old).map_or(0, |old| old.len);
+                self.address.push_stretch(stretch, old_len)?;
+                Phase::Stretches { left: left - 1, regions }
             }
             Phase::Regions { left: 0 } => Phase::Map,
             Phase::Regions { left } => {
@@ -370,8 +380,9 @@ impl<
 fn piece_bytes(phase: Phase) -> usize {
     match phase {
         Phase::Address => HEAD_BYTES,
-        Phase::Regions { left: 0 } | Phase::Segments { left: 0 } | Phase::Prime => 0,
-        Phase::Regions { .. } => REGION_BYTES,
+        Phase::Stretches { left: 0, .. } | Phase::Regions { left: 0 } => 0,
+        Phase::Segments { left: 0 } | Phase::Prime => 0,
+        Phase::Stretches { .. } | Phase::Regions { .. } => ADDRESS_BYTES,
         Phase::Map => COUNT_BYTES,
         _ => SEGMENT_BYTES,
     }

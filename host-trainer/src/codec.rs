@@ -11,6 +11,7 @@ use codec_core::decoder::{Decoder, Status};
 use codec_core::delta::chain::{Budgets, Chain, Content, Link};
 use codec_core::limits;
 use codec_core::predict::prior::PRIOR;
+use codec_core::reloc::address::{AddressModel, Stretch};
 use codec_core::storage::ReadAt;
 
 pub use codec_core::limits::Profile;
@@ -311,6 +312,12 @@ fn of_header(header: &Header, total: usize, parts: Vec<Part>) -> Breakdown {
     }
 }
 
+/// The instruction set, then the parts that are read with others: `thumb, rv32 at 0x1d300..0x22000`.
+fn isa_names(address: &AddressModel) -> String {
+    let stretch = |s: &Stretch| format!(", {} at {:#x}..{:#x}", s.isa.name(), s.start, s.end());
+    address.isa.name().to_owned() + &address.stretches().iter().map(stretch).collect::<String>()
+}
+
 fn breakdown(encoded: &Encoded) -> Result<Breakdown, codec_core::Error> {
     let (header, header_len) = Header::parse(&encoded.bytes)?;
     let total = encoded.bytes.len();
@@ -328,7 +335,7 @@ fn breakdown(encoded: &Encoded) -> Result<Breakdown, codec_core::Error> {
     let address = &encoded.alignment.address;
     Ok(Breakdown {
         segments: encoded.alignment.segments.len() as u32,
-        isa: header.old.map(|_| address.isa.name().into()),
+        isa: header.old.map(|_| isa_names(address)),
         bases: address.regions().iter().map(|r| Base { old: r.old_base, new: r.new_base }).collect(),
         ..of_header(&header, total, parts)
     })

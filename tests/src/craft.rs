@@ -5,7 +5,7 @@ use codec_core::container::v2::{Header, Mode, Old};
 use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::{Coder, RangeEncoder};
 use codec_core::limits::Profile;
-use codec_core::reloc::address::{AddressCode, Region};
+use codec_core::reloc::address::{AddressCode, Region, Stretch};
 
 /// The coder that payloads are written with.
 pub type Writer<'a> = RangeEncoder<&'a mut dyn FnMut(u8)>;
@@ -36,29 +36,44 @@ pub fn delta(profile: Profile, old: &[u8], new: &[u8]) -> Header {
     Header { profile, mode: Mode::Coded, new_len, old: Some(from), payload_len: 0, digest }
 }
 
+/// What the head's instruction set says beside its number when stretches are read with others.
+pub const MIXED: u32 = 16;
+
 /// Instruction set and number of regions, as numbers that need not be known ones.
 pub fn head(coder: &mut impl Coder, isa: u32, regions: u32) {
-    for (value, bits) in [(isa, 5), (regions, 3)] {
-        for i in (0..bits).rev() {
-            coder.code(value >> i & 1, 1 << 15);
-        }
-    }
+    even(coder, isa, 5);
+    even(coder, regions, 3);
 }
 
-/// Regions.
-pub fn regions(coder: &mut impl Coder, regions: &[Region]) {
+/// An address model; with stretches, the head says so. They may lie anywhere.
+pub fn address(coder: &mut impl Coder, isa: u32, stretches: &[Stretch], regions: &[Region]) {
+    head(coder, if stretches.is_empty() { isa } else { MIXED | isa }, regions.len() as u32);
+    if !stretches.is_empty() {
+        even(coder, stretches.len() as u32 - 1, 3);
+    }
     let mut model = AddressCode::new();
+    let mut end = 0u32;
+    for &stretch in stretches {
+        // The set is a known one, and nothing else is refused here.
+        let _ = model.code_stretch(coder, end, stretch);
+        end = stretch.start.wrapping_add(stretch.len);
+    }
     for &region in regions {
         model.code(coder, region);
     }
 }
 
+/// The low `bits` bits of `value` at even odds, most significant first.
+pub fn even(coder: &mut impl Coder, value: u32, bits: u32) {
+    for i in (0..bits).rev() {
+        coder.code(value >> i & 1, 1 << 15);
+    }
+}
+
 /// Bits of `bytes`, each at even odds: where they stand, a decoder reads anything.
 pub fn noise(coder: &mut impl Coder, bytes: &[u8]) {
-    for byte in bytes {
-        for i in 0..8 {
-            coder.code(u32::from(byte >> i & 1), 1 << 15);
-        }
+    for &byte in bytes {
+        even(coder, byte.into(), 8);
     }
 }
 

@@ -271,7 +271,7 @@ impl<
         if let Some(s) = segment {
             self.copies.note(&s);
             if s.len >= RESCAN_LEAST {
-                self.old.enter(s.old, self.address.isa)?;
+                self.old.enter(s.old, &self.address)?;
             } else {
                 self.old.enter_blind(s.old);
             }
@@ -347,29 +347,27 @@ impl<
 
     /// What is predicted of the unit at old offset `at`.
     fn predict(&mut self, at: u32, from_start: u32, to_end: u32) -> Result<Unit, Error> {
-        let isa = self.address.isa;
+        let (isa, room) = self.address.isa_at(at);
+        let room = room.min(to_end);
         let new_pc = self.pos;
         let literal = self.old.is_literal(at);
         let old_len = self.old.len();
         let window = self.old.window(at)?;
-        let align = isa.align();
-        let mut site = if literal && to_end >= 4 && window.u32(0).is_some() {
+        let mut site = if literal && room >= 4 && window.u32(0).is_some() {
             Site { len: 4, kind: Kind::Pointer, target: window.u32(0).unwrap_or(0) }
-        } else if at.is_multiple_of(align) {
-            isa.site(&window, at)
         } else {
-            Site::plain((align - at % align) as u8)
+            isa.site_at(&window, at)
         };
         if site.kind == Kind::Plain
             && at & 3 == 0
-            && to_end >= 4
+            && room >= 4
             && let Some(word) = window.u32(0)
             && self.address.region_of(word).is_some()
         {
             site = Site { len: 4, kind: Kind::Pointer, target: word };
         }
-        if u32::from(site.len) > to_end {
-            site = Site::plain(to_end as u8);
+        if u32::from(site.len) > room {
+            site = Site::plain(room as u8);
         }
         let old = match site.len {
             4 => window.u32(0).unwrap_or(0),
@@ -378,6 +376,7 @@ impl<
         };
         let mut unit = Unit {
             site,
+            isa,
             source: Source::Raw,
             old,
             first: old,
@@ -533,7 +532,7 @@ impl<
                 bytes[..8].copy_from_slice(&self.recent.to_be_bytes());
                 bytes[8..].copy_from_slice(&actual.to_le_bytes());
                 let window = Window::new(&bytes[..8 + usize::from(site.len)], 8);
-                let seen = self.address.isa.site(&window, self.pos);
+                let seen = unit.isa.site(&window, self.pos);
                 if seen.kind == site.kind {
                     self.rewrites.learn(unit.key, seen.target);
                     if matches!(unit.source, Source::External | Source::Neighbour) && site.kind == Kind::AbsAddress {

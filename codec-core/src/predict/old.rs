@@ -1,7 +1,8 @@
 //! The old image as the predictor reads it: a window that moves, and which words are literals.
 
 use crate::Error;
-use crate::reloc::{Isa, IsaKind, Kind, WINDOW_AFTER, WINDOW_BEFORE, Window};
+use crate::reloc::address::AddressModel;
+use crate::reloc::{Kind, WINDOW_AFTER, WINDOW_BEFORE, Window};
 use crate::storage::ReadAt;
 
 /// Bytes kept of the old image.
@@ -136,8 +137,8 @@ impl<O: ReadAt> OldImage<O> {
     }
 
     /// To be called before a segment that starts at `at`: finds the literal loads that stand shortly before it.
-    pub(crate) fn enter(&mut self, at: u32, isa: IsaKind) -> Result<(), Error> {
-        if self.followed == at || isa == IsaKind::Plain {
+    pub(crate) fn enter(&mut self, at: u32, address: &AddressModel) -> Result<(), Error> {
+        if self.followed == at || address.is_plain() {
             return Ok(());
         }
         self.marks = [0; 8];
@@ -149,12 +150,14 @@ impl<O: ReadAt> OldImage<O> {
                 continue;
             }
             // Offsets serve as addresses: literal loads are relative to the PC.
-            let site = isa.site(&self.window(here)?, here);
+            let (isa, room) = address.isa_at(here);
+            let site = isa.site_at(&self.window(here)?, here);
             if site.kind == Kind::Literal {
                 self.note_literal(here, site.target);
             }
-            self.pass(here, u32::from(site.len));
-            here += u32::from(site.len);
+            let len = u32::from(site.len).min(room);
+            self.pass(here, len);
+            here += len;
         }
         self.followed = at;
         Ok(())

@@ -1,6 +1,6 @@
 //! A unit of the new file and what is predicted of it.
 
-use crate::reloc::{Kind, Site};
+use crate::reloc::{IsaKind, Kind, Site};
 
 /// Where a prediction comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub(crate) enum Source {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Unit {
     pub(crate) site: Site,
+    /// How code is read there.
+    pub(crate) isa: IsaKind,
     pub(crate) source: Source,
     /// The old bytes.
     pub(crate) old: u32,

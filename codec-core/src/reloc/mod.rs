@@ -165,6 +165,13 @@ impl IsaKind {
         Self::ALL.get(id as usize).copied()
     }
 
+    /// What stands at the window's place, whose offset is `at`; where no instruction can start, the bytes up to where
+    /// one can.
+    pub fn site_at(self, window: &Window<'_>, at: u32) -> Site {
+        let align = self.align();
+        if at.is_multiple_of(align) { self.site(window, at) } else { Site::plain((align - at % align) as u8) }
+    }
+
     /// Name as printed by `gmcf inspect`.
     pub const fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 //! votes wins. No alignment of the base is assumed.
 
 use codec_core::delta::map::Segment;
+use std::collections::HashMap;
 
 /// A pair of words at corresponding places that differ.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +36,40 @@ pub fn changed_words(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<Change
     words(old, new, segments).filter(|(a, b)| a != b).map(|(old, new)| Changed { old, new }).collect()
 }
 
+/// The segments by how far they moved: their new offset less their old one, wrapping. A file of code has tens of
+/// thousands of changed words and thousands of segments, so asking every segment about every word would take seconds.
+pub struct ByShift(HashMap<u32, Vec<Segment>>);
+
+impl ByShift {
+    /// Sorts the segments in.
+    pub fn new(segments: &[Segment]) -> Self {
+        let mut by_shift: HashMap<u32, Vec<Segment>> = HashMap::new();
+        for s in segments {
+            by_shift.entry(s.new.wrapping_sub(s.old)).or_default().push(*s);
+        }
+        Self(by_shift)
+    }
+
+    /// The segments that moved as the word did, when its target's part moved in memory by `slide` less.
+    fn like(&self, c: &Changed, slide: u32) -> &[Segment] {
+        self.0.get(&c.new.wrapping_sub(c.old).wrapping_add(slide)).map_or(&[], |segments| segments)
+    }
+
+    /// Whether some base address could explain the word, at one of these slides.
+    pub fn can_explain(&self, c: &Changed, slides: &[u32]) -> bool {
+        slides.iter().any(|&slide| !self.like(c, slide).is_empty())
+    }
+
+    /// The `most` shifts other than 0 that most bytes share.
+    pub fn longest(&self, most: usize) -> Vec<u32> {
+        let shared = |segments: &[Segment]| segments.iter().map(|s| u64::from(s.len)).sum::<u64>();
+        let mut shifts: Vec<(u64, u32)> =
+            self.0.iter().filter(|s| *s.0 != 0).map(|(&shift, segments)| (shared(segments), shift)).collect();
+        shifts.sort_unstable_by_key(|&(len, shift)| (std::cmp::Reverse(len), shift));
+        shifts.into_iter().take(most).map(|s| s.1).collect()
+    }
+}
+
 /// A link address found, and how well it is supported.
 #[derive(Clone, Copy, Debug)]
 pub struct Base {
@@ -50,13 +85,12 @@ pub struct Base {
 const NEIGHBOURHOOD: u32 = 4096;
 
 /// The base with the most votes, when pointers into the part moved by `slide` less than the part itself.
-pub fn vote(changed: &[Changed], segments: &[Segment], slide: u32) -> Option<Base> {
+pub fn vote(changed: &[Changed], segments: &ByShift, slide: u32) -> Option<Base> {
     // +1 where an interval of bases starts, -1 where it ends.
     let mut edges: Vec<(u32, i32)> = Vec::new();
     let mut votes = 0;
     for c in changed {
-        let moved = c.new.wrapping_sub(c.old).wrapping_add(slide);
-        for s in segments.iter().filter(|s| s.new.wrapping_sub(s.old) == moved) {
+        for s in segments.like(c, slide) {
             let target = c.old & !1;
             let low = target.wrapping_sub(s.old_end() - 1);
             let high = target.wrapping_sub(s.old);
@@ -95,11 +129,9 @@ pub fn vote(changed: &[Changed], segments: &[Segment], slide: u32) -> Option<Bas
 }
 
 /// Whether `base` explains how the word changed.
-pub fn explains(base: &Base, c: &Changed, segments: &[Segment]) -> bool {
+pub fn explains(base: &Base, c: &Changed, segments: &ByShift) -> bool {
     let offset = (c.old & !1).wrapping_sub(base.old);
-    let slide = base.old.wrapping_sub(base.new);
-    let moved = c.new.wrapping_sub(c.old).wrapping_add(slide);
-    segments.iter().any(|s| s.new.wrapping_sub(s.old) == moved && offset.wrapping_sub(s.old) < s.len)
+    segments.like(c, base.old.wrapping_sub(base.new)).iter().any(|s| offset.wrapping_sub(s.old) < s.len)
 }
 
 /// The number in `low..=high` with the most trailing zero bits.

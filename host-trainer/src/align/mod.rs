@@ -5,13 +5,13 @@ pub mod path;
 pub mod sites;
 pub mod suffix;
 
+use bases::ByShift;
 use codec_core::delta::map::Segment;
 use codec_core::predict::LEAST_COPY;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::{AddressModel, Region};
 use path::{Costs, Scene};
-use sites::{Reference, Sites};
-use std::collections::HashMap;
+use sites::{Reading, Reference, Sites};
 use suffix::SuffixIndex;
 
 /// What the aligner found.
@@ -21,7 +21,7 @@ pub struct Alignment {
     pub segments: Vec<Segment>,
     /// Segments that stand in the stream, in the order of the new file.
     pub copies: Vec<Segment>,
-    /// Instruction set and link addresses.
+    /// Instruction sets and link addresses.
     pub address: AddressModel,
 }
 
@@ -39,9 +39,68 @@ impl Alignment {
     }
 }
 
-/// Segments of `new` over `old` given the address model; `previous` says where addresses went, as far as known.
-pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
-    let old_sites = Sites::sweep(old, address.isa, |word| address.region_of(word).is_some());
+/// What one alignment was asked for, and its answer.
+struct Known {
+    address: AddressModel,
+    previous: Vec<Segment>,
+    segments: Vec<Segment>,
+}
+
+/// Aligns two files again and again. The same question comes up often: before any link address is known, when a pass
+/// changes nothing, when more link addresses are allowed than there are. So answers are remembered.
+pub struct Aligner<'a> {
+    old: &'a [u8],
+    new: &'a [u8],
+    costs: Costs,
+    known: Vec<Known>,
+}
+
+impl<'a> Aligner<'a> {
+    /// An aligner of `new` with `old`.
+    pub fn new(old: &'a [u8], new: &'a [u8], costs: Costs) -> Self {
+        Self { old, new, costs, known: Vec::new() }
+    }
+
+    /// Segments of the new file over the old image given the address model; `previous` says where addresses went, as
+    /// far as known.
+    pub fn align(&mut self, address: &AddressModel, previous: &[Segment]) -> Vec<Segment> {
+        if let Some(known) = self.known.iter().find(|k| k.address == *address && k.previous == previous) {
+            return known.segments.clone();
+        }
+        let segments = align(self.old, self.new, address, previous, self.costs);
+        let known = Known { address: address.clone(), previous: previous.to_vec(), segments: segments.clone() };
+        self.known.push(known);
+        segments
+    }
+
+    /// Aligns the files as plain bytes.
+    pub fn plain(&mut self) -> Vec<Segment> {
+        self.align(&AddressModel::new(IsaKind::Plain), &[])
+    }
+
+    /// Aligns the files, reading both with the instruction sets of `sets`, which has no regions, with at most
+    /// `most_regions` link addresses.
+    pub fn find(&mut self, sets: &AddressModel, most_regions: usize) -> Alignment {
+        let mut address = sets.clone();
+        // Where the new file's instruction sets change is known only from an alignment.
+        let first = if sets.stretches().is_empty() { Vec::new() } else { self.plain() };
+        let mut segments = self.align(&address, &first);
+        for _ in 0..2 {
+            let mut with_regions = sets.clone();
+            let fits = find_regions(self.old, self.new, &segments, most_regions)
+                .into_iter()
+                .all(|region| with_regions.push(region).is_ok());
+            if fits {
+                address = with_regions;
+            }
+            segments = self.align(&address, &segments);
+        }
+        Alignment { segments, copies: Vec::new(), address }
+    }
+}
+
+fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment], costs: Costs) -> Vec<Segment> {
+    let old_sites = Sites::sweep(old, &Reading::of_old(address), |word| address.region_of(word).is_some());
     let is_new_pointer = |word: u32| {
         address.regions().iter().any(|r| {
             let slack = r.len / 16 + 4096;
@@ -49,7 +108,7 @@ pub fn align(old: &[u8], new: &[u8], address: &AddressModel, previous: &[Segment
             word.wrapping_sub(r.new_base).wrapping_sub(low) < r.len + 2 * slack
         })
     };
-    let new_sites = Sites::sweep(new, address.isa, is_new_pointer);
+    let new_sites = Sites::sweep(new, &Reading::of_new(address, previous), is_new_pointer);
     let by_old = ByOld::new(previous);
     let mapped: Vec<Option<Reference>> =
         old_sites.targets.iter().map(|target| by_old.relocate((*target)?, address, old.len() as u32)).collect();
@@ -123,15 +182,11 @@ fn gain(region: &Region, before: &[Region], old: &[u8], new: &[u8], segments: &[
 
 /// The linked parts of the files: link addresses that explain how words changed.
 fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usize) -> Vec<Region> {
-    let mut changed = bases::changed_words(old, new, segments);
+    let moved = ByShift::new(segments);
     let mut slides: Vec<u32> = vec![0];
-    let mut by_shift: HashMap<u32, u32> = HashMap::new();
-    for s in segments {
-        *by_shift.entry(s.new.wrapping_sub(s.old)).or_default() += s.len;
-    }
-    let mut shifts: Vec<(u32, u32)> = by_shift.into_iter().filter(|s| s.0 != 0).collect();
-    shifts.sort_unstable_by_key(|&(shift, len)| (std::cmp::Reverse(len), shift));
-    slides.extend(shifts.iter().take(SLIDES).map(|s| s.0));
+    slides.extend(moved.longest(SLIDES));
+    let mut changed = bases::changed_words(old, new, segments);
+    changed.retain(|c| moved.can_explain(c, &slides));
     let mut regions: Vec<Region> = Vec::new();
     let mut most = 0;
     for _ in 0..6 {
@@ -140,7 +195,7 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usiz
         }
         let Some(base) = slides
             .iter()
-            .filter_map(|&slide| bases::vote(&changed, segments, slide))
+            .filter_map(|&slide| bases::vote(&changed, &moved, slide))
             .max_by_key(|b| b.votes + usize::from(b.old == b.new))
         else {
             break;
@@ -149,8 +204,7 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usiz
         if base.votes < LEAST_VOTES.max(most / 20) {
             break;
         }
-        let (explained, rest): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|c| bases::explains(&base, c, segments));
+        let (explained, rest): (Vec<_>, Vec<_>) = changed.into_iter().partition(|c| bases::explains(&base, c, &moved));
         changed = rest;
         let offsets = || explained.iter().map(|c| (c.old & !1).wrapping_sub(base.old));
         let (Some(first), Some(last)) = (offsets().min(), offsets().max()) else { break };
@@ -162,20 +216,4 @@ fn find_regions(old: &[u8], new: &[u8], segments: &[Segment], most_regions: usiz
         }
     }
     regions
-}
-
-/// Aligns `new` with `old`, reading both as code for `isa`, with at most `most_regions` link addresses.
-pub fn find(old: &[u8], new: &[u8], isa: IsaKind, most_regions: usize, costs: Costs) -> Alignment {
-    let mut address = AddressModel::new(isa);
-    let mut segments = align(old, new, &address, &[], costs);
-    for _ in 0..2 {
-        let mut with_regions = AddressModel::new(isa);
-        let fits =
-            find_regions(old, new, &segments, most_regions).into_iter().all(|region| with_regions.push(region).is_ok());
-        if fits {
-            address = with_regions;
-        }
-        segments = align(old, new, &address, &segments, costs);
-    }
-    Alignment { segments, copies: Vec::new(), address }
 }

@@ -110,15 +110,14 @@ impl Scene<'_> {
                 }
                 skip_until = i + 2;
             }
-            let mut kept = Vec::with_capacity(runs.len());
-            for mut run in runs.drain(..) {
-                if let Some((cost, hit)) = self.step(i, run.shift, run.clean) {
+            runs.retain_mut(|run| match self.step(i, run.shift, run.clean) {
+                Some((cost, hit)) => {
                     run.cost += cost;
                     run.clean = if hit { run.clean + 1 } else { 0 };
-                    kept.push(run);
+                    true
                 }
-            }
-            runs = kept;
+                None => false,
+            });
             inserting.0 += c.insert;
             let mut now = (inserting.0, inserting.1, best_shift);
             for run in &runs {

@@ -1,5 +1,7 @@
 //! A file with its addresses taken out, so that moved code looks the same.
 
+use codec_core::delta::map::Segment;
+use codec_core::reloc::address::AddressModel;
 use codec_core::reloc::{Isa, IsaKind, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window};
 
 /// Words ahead of a literal load that are remembered as literals.
@@ -12,6 +14,49 @@ pub struct Reference {
     pub target: u32,
     /// Which of the two.
     pub absolute: bool,
+}
+
+/// Segments shorter than this say nothing about the instruction set of the new file, bytes.
+const LEAST_READ: u32 = 32;
+
+/// How the parts of a file are read: from each offset to the next with one instruction set. The first offset is 0.
+pub struct Reading(Vec<(u32, IsaKind)>);
+
+impl Reading {
+    /// How the old image is read.
+    pub fn of_old(address: &AddressModel) -> Self {
+        let mut reading = Self(vec![(0, address.isa)]);
+        for s in address.stretches() {
+            reading.push(s.start, s.isa);
+            reading.push(s.end(), address.isa);
+        }
+        reading
+    }
+
+    /// How the new file is read: as what its segments, in its order, come from. What is inserted continues.
+    pub fn of_new(address: &AddressModel, segments: &[Segment]) -> Self {
+        let mut reading = Self(vec![(0, address.isa)]);
+        if address.stretches().is_empty() {
+            return reading;
+        }
+        for s in segments.iter().filter(|s| s.len >= LEAST_READ) {
+            let mut at = s.old;
+            while at < s.old_end() {
+                let (isa, room) = address.isa_at(at);
+                reading.push(at - s.old + s.new, isa);
+                at = at.saturating_add(room);
+            }
+        }
+        reading
+    }
+
+    /// From `at` on, which is not before the last such offset, the file is read as `isa`.
+    fn push(&mut self, at: u32, isa: IsaKind) {
+        self.0.pop_if(|last| last.0 == at);
+        if self.0.last().is_none_or(|last| last.1 != isa) {
+            self.0.push((at, isa));
+        }
+    }
 }
 
 /// One file as the aligner sees it.
@@ -33,11 +78,16 @@ pub fn window(file: &[u8], at: usize) -> Window<'_> {
 
 impl Sites {
     /// Sweeps `file` from its start; `is_pointer` says which words count as pointers.
-    pub fn sweep(file: &[u8], isa: IsaKind, is_pointer: impl Fn(u32) -> bool) -> Self {
+    pub fn sweep(file: &[u8], reading: &Reading, is_pointer: impl Fn(u32) -> bool) -> Self {
         let mut sites = Self { masked: file.to_vec(), targets: vec![None; file.len()], literals: Vec::new() };
         let mut is_literal = vec![false; file.len() / 4 + 1];
         let mut at = 0;
+        let mut parts = reading.0.iter().peekable();
+        let mut isa = IsaKind::Plain;
         while at < file.len() {
+            while let Some(part) = parts.next_if(|part| part.0 as usize <= at) {
+                isa = part.1;
+            }
             let view = window(file, at);
             let pc = at as u32;
             let word = if at % 4 == 0 { view.u32(0) } else { None };
@@ -48,7 +98,7 @@ impl Sites {
                     }
                     Site { len: 4, kind: Kind::Pointer, target: word }
                 }
-                _ => isa.site(&view, pc),
+                _ => isa.site_at(&view, pc),
             };
             let len = usize::from(site.len);
             match site.kind {

@@ -9,7 +9,7 @@ use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::limits::{self, Parameters, Profile};
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
-use codec_core::reloc::address::{AddressCode, AddressModel, Region};
+use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
 /// A predictor with room for every profile.
 pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
@@ -74,24 +74,29 @@ impl Coder for Payload<'_> {
 }
 
 /// Codes a whole payload. An encoder passes what it found and the new file; a decoder passes an empty alignment and
-/// an empty file. Returns what was coded.
+/// an empty file. `old_len` is there in a delta. Returns what was coded.
 fn drive<C: Coder>(
     coder: &mut C,
     rebuilder: &mut AnyRebuilder<'_>,
     parameters: &Parameters,
-    is_delta: bool,
+    old_len: Option<u32>,
     alignment: &Alignment,
     new: &[u8],
     train: bool,
 ) -> Result<(Alignment, Vec<u8>), Error> {
     let mut coded = Alignment::default();
-    if is_delta {
+    if let Some(old_len) = old_len {
         coder.account(Part::Relocation);
-        let regions = alignment.address.regions();
-        let (isa, count) = AddressCode::code_head(coder, alignment.address.isa, regions.len())?;
-        coded.address = AddressModel::new(isa);
+        let head = AddressCode::code_head(coder, &alignment.address)?;
+        coded.address = AddressModel::new(head.isa);
         let mut code = AddressCode::new();
-        for i in 0..count {
+        for i in 0..head.stretches {
+            let stretch = alignment.address.stretches().get(i).copied().unwrap_or(Stretch::ANY);
+            let end = coded.address.stretches().last().map_or(0, Stretch::end);
+            coded.address.push_stretch(code.code_stretch(coder, end, stretch)?, old_len)?;
+        }
+        let regions = alignment.address.regions();
+        for i in 0..head.regions {
             let region = regions.get(i).copied().unwrap_or_default();
             coded.address.push(code.code(coder, region) as Region)?;
         }
@@ -186,12 +191,12 @@ pub fn encode_with(
     rebuilder.start(files, &parameters, job.prior)?;
     let mut payload = Vec::new();
     let mut ledger = Ledger::new(RangeEncoder::new(|byte| payload.push(byte)));
-    let is_delta = job.old.is_some();
-    drive(&mut ledger, &mut rebuilder, &parameters, is_delta, alignment, job.new, train)?;
+    let old_len = job.old.map(|old| old.len() as u32);
+    drive(&mut ledger, &mut rebuilder, &parameters, old_len, alignment, job.new, train)?;
     finish(&mut rebuilder);
     let bits = ledger.bits;
     let _ = ledger.inner.finish();
-    let mode = if train && is_delta { Mode::Primed } else { Mode::Coded };
+    let mode = if train && old_len.is_some() { Mode::Primed } else { Mode::Coded };
     let header = header(job, mode, payload.len() as u32).emit()?;
     let bytes = [&header[..], &payload].concat();
     Ok(Encoded { bytes, header_len: header.len(), bits, alignment: alignment.clone(), mode })
@@ -219,8 +224,8 @@ pub fn account(container: &[u8], old: &[u8], prior: &[u8]) -> Result<Encoded, Er
     let mut ledger = Ledger::new(payload);
     let nothing = Alignment::default();
     let train = header.mode == Mode::Primed;
-    let is_delta = header.old.is_some();
-    let (alignment, _) = drive(&mut ledger, &mut rebuilder, &parameters, is_delta, &nothing, &[], train)?;
+    let old_len = header.old.map(|old| old.len);
+    let (alignment, _) = drive(&mut ledger, &mut rebuilder, &parameters, old_len, &nothing, &[], train)?;
     Ok(Encoded { bytes: container.to_vec(), header_len, bits: ledger.bits, alignment, mode: header.mode })
 }
 

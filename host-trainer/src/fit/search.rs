@@ -2,7 +2,7 @@
 
 use super::encode::{Encoded, Job, encode, stored};
 use super::isa;
-use crate::align::{self, Alignment, path::Costs};
+use crate::align::{Aligner, Alignment, path::Costs};
 use codec_core::Error;
 use codec_core::limits::Profile;
 use codec_core::reloc::IsaKind;
@@ -11,7 +11,7 @@ use codec_core::reloc::address::AddressModel;
 /// Numbers of link addresses tried.
 const REGION_CHOICES: [usize; 3] = [0, 1, 7];
 /// Shorter segments than this stand in the stream, not in the map, bytes.
-const LEAST_MAPPED: u32 = 16;
+pub const LEAST_MAPPED: u32 = 16;
 /// Updates that need more than this share of the new file may let the network learn from the old image first.
 const PRIME_ABOVE: usize = 32;
 
@@ -20,18 +20,16 @@ pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
 /// The candidates' alignments, all segments in the map, however many.
 pub fn alignments(old: &[u8], new: &[u8], costs: Costs) -> Vec<Alignment> {
-    let plain = AddressModel::new(IsaKind::Plain);
-    let first = align::align(old, new, &plain, &[], costs);
-    let mut isas = isa::candidates(old, new, &first);
-    isas.push(IsaKind::Plain);
+    let mut aligner = Aligner::new(old, new, costs);
+    let mut candidates = isa::candidates(old, new, &aligner.plain());
+    candidates.push(AddressModel::new(IsaKind::Plain));
     let mut found: Vec<Alignment> = Vec::new();
-    for isa in isas {
+    for sets in candidates {
         for regions in REGION_CHOICES {
-            let alignment = align::find(old, new, isa, regions, costs);
-            if found.iter().any(|f| f.address.isa == isa && f.address.regions() == alignment.address.regions()) {
-                continue;
+            let alignment = aligner.find(&sets, regions);
+            if found.iter().all(|f| f.address != alignment.address) {
+                found.push(alignment);
             }
-            found.push(alignment);
         }
     }
     found

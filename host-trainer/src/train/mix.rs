@@ -10,7 +10,7 @@ use super::prior::{Save, Untrained};
 use super::{Example, Step};
 use crate::align::Alignment;
 use crate::fit::encode::{AnyRebuilder, Job, encode, encode_with};
-use crate::fit::search::alignments;
+use crate::fit::search::{LEAST_MAPPED, alignments};
 use codec_core::limits::Profile;
 use codec_core::mix::{FineCounter, Slot};
 use codec_core::predict::Rebuilder;
@@ -22,8 +22,6 @@ const RATES: [f64; 6] = [0.25, 0.18, 0.12, 0.08, 0.05, 0.03];
 const COUNTER_CAP: u32 = 30;
 /// Largest confidence that slots of the prior start with.
 const SLOT_CAP: u32 = 6;
-/// Shortest segment in the map while training, bytes.
-const LEAST_MAPPED: u32 = 16;
 /// Odds are kept this far from certainty, as a share.
 const MARGIN: f64 = 1.0 / 65536.0;
 

@@ -1,15 +1,16 @@
-//! Payloads that no encoder writes: counts, segments, regions and instruction sets that cannot be.
+//! Payloads that no encoder writes: counts, segments, stretches, regions and instruction sets that cannot be.
 
 use codec_core::Error;
 use codec_core::container::v2::{Header, Mode};
 use codec_core::delta::map::Segment;
+use codec_core::entropy::number::NumberModel;
 use codec_core::limits::Profile;
 use codec_core::reloc::IsaKind;
-use codec_core::reloc::address::Region;
+use codec_core::reloc::address::{MAX_STRETCHES, Region, Stretch};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use tests::craft::{self, Writer, container, delta, head, map, payload, regions};
+use tests::craft::{self, MIXED, Writer, address, container, delta, head, map, payload};
 use tests::data::{lines, noise};
 use tests::device::{End, decode};
 
@@ -35,9 +36,42 @@ fn refusal(profile: Profile, on: Profile, write: impl FnOnce(&mut Writer<'_>)) -
 
 #[test]
 fn instruction_sets_that_do_not_exist() {
-    for isa in IsaKind::ALL.len() as u32..32 {
-        let error = refusal(Profile::Tiny, Profile::Tiny, |coder| head(coder, isa, 0));
-        assert_eq!(error, Error::Unknown { field: "isa", found: isa.into() });
+    for isa in IsaKind::ALL.len() as u32..MIXED {
+        for isa in [isa, MIXED | isa] {
+            let error = refusal(Profile::Tiny, Profile::Tiny, |coder| head(coder, isa, 0));
+            assert_eq!(error, Error::Unknown { field: "isa", found: isa.into() });
+        }
+        let error = refusal(Profile::Tiny, Profile::Tiny, |coder| {
+            head(coder, MIXED | 1, 0);
+            // One stretch, from 0 on, of one byte.
+            craft::even(coder, 0, 3);
+            let mut number = NumberModel::new();
+            number.code(coder, 0);
+            number.code(coder, 0);
+            craft::even(coder, isa, 4);
+        });
+        assert_eq!(error, Error::Unknown { field: "stretch.isa", found: isa.into() });
+    }
+}
+
+#[test]
+fn stretches_that_leave_the_old_image() {
+    let stretch = |start, len| Stretch { start, len, isa: IsaKind::Rv32 };
+    let range = |field, found, limit| Error::OutOfRange { field, found, limit };
+    let old = u64::from(OLD_LEN);
+    let cases = [
+        (vec![stretch(OLD_LEN, 1)], range("stretch.start", old, old)),
+        (vec![stretch(u32::MAX - 1, 1)], range("stretch.start", u64::from(u32::MAX) - 1, old)),
+        (vec![stretch(0, OLD_LEN + 1)], range("stretch.len", old + 1, old)),
+        (vec![stretch(OLD_LEN - 5, 6)], range("stretch.len", 6, 5)),
+        (vec![stretch(7, u32::MAX)], range("stretch.len", u32::MAX.into(), old - 7)),
+        // Distances wrap: a stretch can say that it starts before the one before it ends.
+        (vec![stretch(100, 200), stretch(50, 10)], range("stretch.start", 50, old)),
+        (vec![stretch(100, 200), stretch(298, 10)], range("stretch.start", 298, old)),
+    ];
+    for (stretches, expected) in cases {
+        let error = refusal(Profile::Small, Profile::Small, |coder| address(coder, 1, &stretches, &[]));
+        assert_eq!(error, expected, "{stretches:?}");
     }
 }
 
@@ -111,6 +145,20 @@ fn region() -> impl Strategy<Value = Region> {
     })
 }
 
+/// Stretches that a decoder must take: in order, inside the old image.
+fn stretches() -> impl Strategy<Value = Vec<Stretch>> {
+    vec((0..60u32, 1..300u32, select(&IsaKind::ALL[..])), 0..MAX_STRETCHES + 1).prop_map(|steps| {
+        let mut stretches: Vec<Stretch> = Vec::new();
+        for (gap, len, isa) in steps {
+            let start = stretches.last().map_or(0, Stretch::end) + gap;
+            if start < OLD_LEN {
+                stretches.push(Stretch { start, len: len.min(OLD_LEN - start), isa });
+            }
+        }
+        stretches
+    })
+}
+
 /// Segments that a decoder must take: in order, inside both files.
 fn segments() -> impl Strategy<Value = Vec<Segment>> {
     vec((0..40u32, 0..OLD_LEN, 1..60u32), 0..20).prop_map(|steps| {
@@ -132,12 +180,12 @@ fn segments() -> impl Strategy<Value = Vec<Segment>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A legal map over wild regions and any instruction set, then noise: it decodes to something, and never to more
+    /// A legal map over wild regions and any mix of instruction sets, then noise: it decodes to something, and never to more
     /// than was promised, and the digest refuses it.
     #[test]
     fn wild_models_and_noise(
         isa in 0..IsaKind::ALL.len() as u32,
-        places in vec(region(), 0..8),
+        (stretches, places) in (stretches(), vec(region(), 0..8)),
         segments in segments(),
         (tail, image) in (any::<u64>(), any::<u64>()),
         profile in select(&Profile::ALL[..3]),
@@ -145,8 +193,7 @@ proptest! {
     ) {
         let (old, new) = (noise(OLD_LEN as usize, image), new());
         let written = payload(|coder| {
-            head(coder, isa, places.len() as u32);
-            regions(coder, &places);
+            address(coder, isa, &stretches, &places);
             map(coder, segments.len() as u32, &segments);
             craft::noise(coder, &noise(4000, tail));
         });
