@@ -70,8 +70,7 @@ const _: () = assert!(ADDRESS_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT
 #[derive(Debug)]
 pub struct Decoder<
     O,
-    const SLOTS: usize,
-    const SEGMENTS: usize,
+    const WORDS: usize,
     const REWRITES: usize,
     const HISTORY: usize,
     const INDEX: usize,
@@ -86,7 +85,7 @@ pub struct Decoder<
     map: MapModel,
     addresses: AddressCode,
     address: AddressModel,
-    rebuilder: Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>,
+    rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>,
     /// Likewise.
     digest: heapless::Vec<Sha256, 1>,
     written: u32,
@@ -95,12 +94,11 @@ pub struct Decoder<
 
 impl<
     O: ReadAt,
-    const SLOTS: usize,
-    const SEGMENTS: usize,
+    const WORDS: usize,
     const REWRITES: usize,
     const HISTORY: usize,
     const INDEX: usize,
-> Decoder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>
+> Decoder<O, WORDS, REWRITES, HISTORY, INDEX>
 {
     /// A decoder that reads the old image through `old`; an empty source when there is none.
     ///
@@ -304,7 +302,10 @@ impl<
         }
         Ok(match header.mode {
             Mode::Stored => Phase::Stored,
-            Mode::Coded | Mode::Primed if header.old.is_none() => Phase::Body,
+            Mode::Coded | Mode::Primed if header.old.is_none() => {
+                self.rebuilder.finish_map(AddressModel::default());
+                Phase::Body
+            }
             Mode::Coded | Mode::Primed => Phase::Address,
         })
     }
@@ -339,6 +340,7 @@ impl<
                     let (requested, limit) = (u64::from(count), u64::from(limit));
                     return Err(Error::OverBudget { field: "segments", requested, limit });
                 }
+                self.rebuilder.reserve_segments(count)?;
                 Phase::Segments { left: count }
             }
             Phase::Segments { left: 0 } => {

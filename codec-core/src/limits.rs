@@ -6,9 +6,10 @@ use crate::decoder::Decoder;
 /// How much of each table the two ends use. Both must use the same; a larger decoder leaves the rest idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Parameters {
-    /// Slots of the mixing network's contexts, base-2 logarithm.
-    pub slots_log2: u32,
-    /// Segments of the alignment map.
+    /// Words of 16 bit that the alignment map and the mixing network's contexts share: the map takes
+    /// [`SEGMENT_WORDS`](crate::delta::map::SEGMENT_WORDS) for each of its segments, the contexts the rest.
+    pub words: u32,
+    /// Most segments of the alignment map.
     pub segments: u32,
     /// Entries of the rewriting memory, base-2 logarithm.
     pub rewrites_log2: u32,
@@ -16,7 +17,7 @@ pub struct Parameters {
     pub history_log2: u32,
     /// Entries of the match index, base-2 logarithm.
     pub index_log2: u32,
-    /// Contexts of a byte outside every segment, at most 16.
+    /// Contexts of a byte, at most 16.
     pub contexts: u32,
 }
 
@@ -65,13 +66,13 @@ impl Profile {
 
     /// Table sizes of the profile.
     pub const fn parameters(self) -> Parameters {
-        let (slots_log2, segments, rewrites_log2, history_log2, index_log2, contexts) = match self {
-            Self::Tiny => (9, 96, 6, 6, 4, 10),
-            Self::Small => (14, 640, 8, 11, 9, 10),
-            Self::Medium => (16, 4096, 10, 13, 13, 16),
-            Self::Host => (22, 65535, 14, 20, 19, 16),
+        let (words, segments, rewrites_log2, history_log2, index_log2, contexts) = match self {
+            Self::Tiny => (TINY_WORDS, 96, 6, 6, 4, 10),
+            Self::Small => (SMALL_WORDS, 640, 8, 11, 9, 10),
+            Self::Medium => (MEDIUM_WORDS, 4096, 10, 13, 13, 16),
+            Self::Host => (HOST_WORDS, 65535, 14, 20, 19, 16),
         };
-        Parameters { slots_log2, segments, rewrites_log2, history_log2, index_log2, contexts }
+        Parameters { words: words as u32, segments, rewrites_log2, history_log2, index_log2, contexts }
     }
 }
 
@@ -82,8 +83,7 @@ impl Parameters {
     /// [`Error::OverBudget`] that names the table.
     pub fn check(&self, capacity: &Capacity) -> Result<(), Error> {
         let tables = [
-            ("slots", 1 << self.slots_log2, capacity.slots),
-            ("segments", u64::from(self.segments), capacity.segments),
+            ("words", u64::from(self.words), capacity.words),
             ("rewrites", 1 << self.rewrites_log2, capacity.rewrites),
             ("history", 1 << self.history_log2, capacity.history),
             ("index", 1 << self.index_log2, capacity.index),
@@ -101,10 +101,8 @@ impl Parameters {
 /// Entries that a decoder's tables hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Slots.
-    pub slots: usize,
-    /// Segments.
-    pub segments: usize,
+    /// Words shared by map and contexts.
+    pub words: usize,
     /// Rewriting memory.
     pub rewrites: usize,
     /// History, bytes.
@@ -113,18 +111,32 @@ pub struct Capacity {
     pub index: usize,
 }
 
+const TINY_WORDS: usize = 2048;
+const SMALL_WORDS: usize = 22 << 10;
+const MEDIUM_WORDS: usize = 94 << 10;
+const HOST_WORDS: usize = 4544 << 10;
+
 /// A decoder of profile `tiny`.
-pub type Tiny<O> = Decoder<O, { 1 << 9 }, 96, { 1 << 6 }, { 1 << 6 }, { 1 << 4 }>;
+pub type Tiny<O> = Decoder<O, TINY_WORDS, { 1 << 6 }, { 1 << 6 }, { 1 << 4 }>;
 /// A decoder of profile `small`.
-pub type Small<O> = Decoder<O, { 1 << 14 }, 640, { 1 << 8 }, { 1 << 11 }, { 1 << 9 }>;
+pub type Small<O> = Decoder<O, SMALL_WORDS, { 1 << 8 }, { 1 << 11 }, { 1 << 9 }>;
 /// A decoder of profile `medium`.
-pub type Medium<O> = Decoder<O, { 1 << 16 }, 4096, { 1 << 10 }, { 1 << 13 }, { 1 << 13 }>;
+pub type Medium<O> = Decoder<O, MEDIUM_WORDS, { 1 << 10 }, { 1 << 13 }, { 1 << 13 }>;
 /// A decoder of profile `host`. Too large for a stack: box it.
-pub type Host<O> = Decoder<O, { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+pub type Host<O> = Decoder<O, HOST_WORDS, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delta::map::SEGMENT_WORDS;
+    use crate::predict::LEAST_SLOTS;
+
+    #[test]
+    fn contexts_keep_their_least_share() {
+        for parameters in Profile::ALL.map(Profile::parameters) {
+            assert!(parameters.segments as usize * SEGMENT_WORDS + LEAST_SLOTS <= parameters.words as usize);
+        }
+    }
 
     #[test]
     fn decoders_leave_room_for_the_stack() {

@@ -258,8 +258,8 @@ fn decode_host(air: &[u8], old: &[u8], new_len: u32) -> Result<Vec<u8>, codec_co
     pump(&mut *Box::new(limits::Host::new(old)), air, new_len)
 }
 
-fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize, const E: usize>(
-    decoder: &mut Decoder<O, A, B, C, D, E>,
+fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize>(
+    decoder: &mut Decoder<O, A, B, C, D>,
     mut input: &[u8],
     new_len: u32,
 ) -> Result<Vec<u8>, codec_core::Error> {

@@ -25,6 +25,12 @@ impl Segment {
     pub const fn old_end(&self) -> u32 {
         self.old + self.len
     }
+
+    /// Whether the old offset lies inside.
+    #[inline]
+    pub const fn holds_old(&self, offset: u32) -> bool {
+        offset.wrapping_sub(self.old) < self.len
+    }
 }
 
 /// How an old offset was mapped.
@@ -36,11 +42,18 @@ pub enum Mapped {
     Near(u32),
 }
 
-/// At most `N` segments in the order of the new file, and their order in the old image.
-#[derive(Clone, Debug, Default)]
-pub struct Map<const N: usize> {
-    segments: heapless::Vec<Segment, N>,
-    by_old: heapless::Vec<u16, N>,
+/// Words of 16 bit that one segment takes in a [`Map`].
+pub const SEGMENT_WORDS: usize = 7;
+
+/// Segments in the order of the new file, and their order in the old image, in the first words of a memory whose rest
+/// is free for others: a map takes as much of it as it has segments.
+#[derive(Clone, Debug)]
+pub struct Map<W> {
+    /// For each of `room` segments its number, in the order of the old image; then the segments, three numbers of two
+    /// words each, low word first.
+    words: W,
+    room: usize,
+    len: usize,
 }
 
 /// Adaptive state of the map's code.
@@ -110,24 +123,101 @@ impl Default for MapModel {
     }
 }
 
-impl<const N: usize> Map<N> {
-    /// An empty map.
-    pub const fn new() -> Self {
-        Self { segments: heapless::Vec::new(), by_old: heapless::Vec::new() }
+impl<W> Map<W> {
+    /// An empty map without room.
+    pub const fn new(words: W) -> Self {
+        Self { words, room: 0, len: 0 }
+    }
+}
+
+impl<W: AsRef<[u16]>> Map<W> {
+    /// Segments that stand in the map.
+    pub fn len(&self) -> usize {
+        self.len
     }
 
-    /// The segments, in the order of the new file.
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
+    /// Whether it has no segments.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The segment of this number, in the order of the new file.
+    #[inline]
+    pub fn get(&self, number: usize) -> Option<Segment> {
+        (number < self.len).then(|| {
+            let at = self.room + number * (SEGMENT_WORDS - 1);
+            Segment { new: self.number(at), old: self.number(at + 2), len: self.number(at + 4) }
+        })
+    }
+
+    #[inline]
+    fn number(&self, at: usize) -> u32 {
+        match self.words.as_ref().get(at..at + 2) {
+            Some(&[low, high]) => u32::from(low) | u32::from(high) << 16,
+            _ => 0,
+        }
+    }
+
+    /// Segments that start at or before the old offset.
+    #[inline]
+    fn rank(&self, old: u32) -> usize {
+        let by_old = &self.words.as_ref()[..self.len];
+        by_old.partition_point(|&i| self.number(self.room + usize::from(i) * (SEGMENT_WORDS - 1) + 2) <= old)
+    }
+
+    /// Where the old offset went. `None` when the map is empty.
+    #[inline]
+    pub fn map(&self, old: u32) -> Option<Mapped> {
+        let after = self.rank(old);
+        let segment = |rank: usize| self.words.as_ref()[..self.len].get(rank).and_then(|&i| self.get(usize::from(i)));
+        let moved = |s: Segment| old.wrapping_sub(s.old).wrapping_add(s.new);
+        // Segments may overlap in the old image; look a few starts back for one that holds the offset.
+        for back in 1..=4 {
+            match after.checked_sub(back).and_then(segment) {
+                Some(s) if s.holds_old(old) => return Some(Mapped::Inside(moved(s))),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        let (before, behind) = (after.checked_sub(1).and_then(segment), segment(after));
+        match (before, behind) {
+            (Some(b), Some(n)) if n.old - old <= old - b.old_end() => Some(Mapped::Near(moved(n))),
+            (Some(b), _) => Some(Mapped::Near(moved(b))),
+            (None, Some(n)) => Some(Mapped::Near(moved(n))),
+            (None, None) => None,
+        }
+    }
+}
+
+impl<W: AsRef<[u16]> + AsMut<[u16]>> Map<W> {
+    /// Empties the map and makes room for so many segments.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`] when the memory does not hold them.
+    pub fn reserve(&mut self, segments: usize) -> Result<(), Error> {
+        let limit = (self.words.as_ref().len() / SEGMENT_WORDS).min(usize::from(u16::MAX));
+        if segments > limit {
+            let (requested, limit) = (segments as u64, limit as u64);
+            return Err(Error::OverBudget { field: "segments", requested, limit });
+        }
+        (self.room, self.len) = (segments, 0);
+        Ok(())
+    }
+
+    /// The words behind the map's room.
+    #[inline]
+    pub fn rest(&mut self) -> &mut [u16] {
+        let taken = self.room * SEGMENT_WORDS;
+        &mut self.words.as_mut()[taken..]
     }
 
     /// Appends a segment.
     ///
     /// # Errors
     /// [`Error::OutOfRange`] when it is empty, overlaps the one before it, or leaves a file;
-    /// [`Error::OverBudget`] when the map is full.
+    /// [`Error::OverBudget`] when the room is full.
     pub fn push(&mut self, segment: Segment, old_len: u32, new_len: u32) -> Result<(), Error> {
-        let start = self.segments.last().map_or(0, Segment::new_end);
+        let start = self.len.checked_sub(1).and_then(|last| self.get(last)).map_or(0, |s| s.new_end());
         let found = |field, value: u32, limit: u32| Error::OutOfRange {
             field,
             found: u64::from(value),
@@ -143,37 +233,20 @@ impl<const N: usize> Map<N> {
         if segment.len == 0 || segment.len > room {
             return Err(found("map.len", segment.len, room));
         }
-        let over = Error::OverBudget { field: "segments", requested: N as u64 + 1, limit: N as u64 };
-        if N > usize::from(u16::MAX) {
-            return Err(over);
+        if self.len == self.room {
+            let limit = self.room as u64;
+            return Err(Error::OverBudget { field: "segments", requested: limit + 1, limit });
         }
-        let segments = &self.segments;
-        let place = self.by_old.partition_point(|&i| segments[usize::from(i)].old <= segment.old);
-        let number = segments.len() as u16;
-        self.by_old.insert(place, number).map_err(|_| over)?;
-        self.segments.push(segment).map_err(|_| over)
-    }
-
-    /// Where the old offset went. `None` when the map is empty.
-    #[inline]
-    pub fn map(&self, old: u32) -> Option<Mapped> {
-        let after = self.by_old.partition_point(|&i| self.segments[usize::from(i)].old <= old);
-        let segment = |rank: usize| self.by_old.get(rank).map(|&i| &self.segments[usize::from(i)]);
-        let moved = |s: &Segment| old.wrapping_sub(s.old).wrapping_add(s.new);
-        // Segments may overlap in the old image; look a few starts back for one that holds the offset.
-        for back in 1..=4 {
-            match after.checked_sub(back).and_then(segment) {
-                Some(s) if old - s.old < s.len => return Some(Mapped::Inside(moved(s))),
-                Some(_) => {}
-                None => break,
-            }
+        let (rank, number) = (self.rank(segment.old), self.len);
+        let at = self.room + number * (SEGMENT_WORDS - 1);
+        let words = self.words.as_mut();
+        words.copy_within(rank..number, rank + 1);
+        words[rank] = number as u16;
+        for (i, value) in [segment.new, segment.old, segment.len].into_iter().enumerate() {
+            words[at + 2 * i] = value as u16;
+            words[at + 2 * i + 1] = (value >> 16) as u16;
         }
-        let (before, behind) = (after.checked_sub(1).and_then(segment), segment(after));
-        match (before, behind) {
-            (Some(b), Some(n)) if n.old - old <= old - b.old_end() => Some(Mapped::Near(moved(n))),
-            (Some(b), _) => Some(Mapped::Near(moved(b))),
-            (None, Some(n)) => Some(Mapped::Near(moved(n))),
-            (None, None) => None,
-        }
+        self.len += 1;
+        Ok(())
     }
 }

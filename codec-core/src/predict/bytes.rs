@@ -37,29 +37,33 @@ pub(crate) struct Situation<'a> {
     pub(crate) gate: usize,
 }
 
-/// Each context's share of the slots: `2^-share`. Short contexts recur, so they get more.
-const SHARE: [u32; CONTEXTS] = [5, 2, 2, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5];
+/// Each context's share of the buckets, in 64ths, before what contexts that are not used leave is dealt out. Short
+/// contexts recur, so they get more.
+const SHARE: [u32; CONTEXTS] = [2, 16, 16, 4, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2];
 
-/// Adaptive state of the network.
+/// Words of a bucket: a check, and the slots of two bits under one context: one for the first, two for the second.
+const BUCKET: usize = 4;
+/// Least number of words that the network works with: a pair of buckets for every context.
+pub(crate) const LEAST_SLOTS: usize = 64 / 2 * 2 * BUCKET;
+
+/// Adaptive state of the network, but for its slots.
 #[derive(Clone, Debug)]
-pub(crate) struct ByteModel<const SLOTS: usize> {
-    /// Number of slots in all, base-2 logarithm.
-    slots_log2: u32,
-    slots: [Slot; SLOTS],
-    /// Logits of the decision at hand, and the slots that the contexts' came from. They live here because clearing
-    /// them on the stack for every decision costs a small core more than the mixing of an input.
+pub(crate) struct ByteModel {
+    /// First bucket of every context, and the end of the last. Differences are even.
+    starts: [u32; CONTEXTS + 1],
+    /// Logits of the decision at hand, and the words at which the contexts' buckets start. They live here because
+    /// clearing them on the stack for every decision costs a small core more than the mixing of an input.
     inputs: [i32; INPUTS],
     places: [u32; CONTEXTS],
     experts: [[Slot; 64 * 2]; EXPERTS],
     mixer: Mixer<INPUTS, GATES>,
 }
 
-impl<const SLOTS: usize> ByteModel<SLOTS> {
+impl ByteModel {
     /// A network that must be started before use.
     pub(crate) const fn new() -> Self {
         Self {
-            slots_log2: 0,
-            slots: [Slot::ZERO; SLOTS],
+            starts: [0; CONTEXTS + 1],
             inputs: [0; INPUTS],
             places: [0; CONTEXTS],
             experts: [[Slot::ZERO; 128]; EXPERTS],
@@ -67,10 +71,16 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
         }
     }
 
-    /// Starts over with `2^slots_log2` slots, at most `SLOTS`.
-    pub(crate) fn start(&mut self, slots_log2: u32) {
-        self.slots_log2 = slots_log2;
-        self.slots.fill(Slot::NEW);
+    /// Starts over with these words, at least [`LEAST_SLOTS`], for `contexts` contexts.
+    pub(crate) fn start(&mut self, slots: &mut [u16], contexts: usize) {
+        slots.fill(Slot::NEW.to_bits());
+        let buckets = slots.len() / BUCKET;
+        let whole: u32 = SHARE[..contexts.min(CONTEXTS)].iter().sum();
+        let mut shares = 0;
+        for (start, share) in self.starts.iter_mut().zip(SHARE.into_iter().chain([0])) {
+            *start = (buckets as u64 * u64::from(shares.min(whole)) / u64::from(whole)) as u32 & !1;
+            shares += share;
+        }
     }
 
     /// Everything but the slots, in the order of the prior.
@@ -81,49 +91,49 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
         self.mixer.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer", w));
     }
 
-    /// Codes one byte.
-    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, situation: &Situation<'_>, byte: u8) -> u8 {
+    /// Looks the buckets of the next two bits up; `node` are the bits of the byte so far, with a 1 before them.
+    fn find(&mut self, slots: &mut [u16], contexts: &[u32], node: u32) {
+        let salt = node.wrapping_mul(0x9e37_79b1);
+        for ((context, place), range) in contexts.iter().zip(&mut self.places).zip(self.starts.windows(2)) {
+            let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
+            let check = h as u16;
+            let within = (u64::from(h) * u64::from(range[1] - range[0]) >> 32) as u32;
+            let first = (range[0] + within) as usize * BUCKET;
+            let second = (range[0] + (within ^ 1)) as usize * BUCKET;
+            *place = if slots[first] == check {
+                first
+            } else if slots[second] == check {
+                second
+            } else {
+                // Neither is this context's: the one that has seen less makes way, and the other comes closer to it.
+                let count = |at: usize| Slot::from_bits(slots[at + 1]).count();
+                let (new, kept) = if count(second) < count(first) { (second, first) } else { (first, second) };
+                slots[kept + 1] -= u16::from(count(kept) > 0);
+                slots[new] = check;
+                slots[new + 1..new + BUCKET].fill(Slot::NEW.to_bits());
+                new
+            } as u32;
+        }
+    }
+
+    /// Codes one byte. `slots` are the words that [`ByteModel::start`] was given.
+    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, slots: &mut [u16], situation: &Situation<'_>, byte: u8) -> u8 {
         let count = situation.contexts.len().min(CONTEXTS);
         let used = FIXED + count;
         let mut node = 1u32;
-        const G: u32 = 2;
-        const WAYS: u32 = 2;
-        let gate = situation.gate;
-        for k in (0..8usize).rev() {
+        let mut within = 1;
+        for k in (0..8).rev() {
             let bit = u32::from(byte) >> k & 1;
-            self.inputs[..EXPERTS].fill(0);
-            if (k as u32 + 1) % G == 0 {
-            let salt = node.wrapping_mul(0x9e37_79b1);
-            let mut base = 0;
-            
-            for ((context, share), place) in situation.contexts.iter().zip(SHARE).zip(&mut self.places) {
-                let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
-                let h = h ^ h >> 15;
-                let log2 = self.slots_log2 - share;
-                let at = (h.wrapping_mul(0x9e37_79b1) >> (32 - (log2 - G))) << G;
-                let check = h as u16;
-                let mut best = base + at;
-                let mut found = false;
-                let mut least = u32::MAX;
-                for way in 0..WAYS { let p = base + (at ^ way << G);
-                  if self.slots[p as usize].to_bits() == check { best = p; found = true; break; }
-                  let c = self.slots[p as usize + 1].count(); if c < least { least = c; best = p; } }
-                if !found {
-                  if WAYS > 1 { for way in 0..WAYS { let p = (base + (at ^ way << G)) as usize; let b = self.slots[p+1].to_bits(); if b & 15 > 0 { self.slots[p+1] = Slot::from_bits(b - 1); } } }
-                  self.slots[best as usize] = Slot::from_bits(check);
-                  self.slots[best as usize + 1..best as usize + (1 << G)].fill(Slot::NEW);
-                }
-                base += 1 << log2;
-                *place = best;
+            if k & 1 == 1 {
+                self.find(slots, situation.contexts, node);
+                within = 1;
             }
-            }
-            let within = { let done = (8 - (k as u32 + 1)) % G; (1 << done) | (node & ((1 << done) - 1)) };
             for (place, input) in self.places[..count].iter().zip(&mut self.inputs[FIXED..]) {
-                let slot = self.slots[(*place + within) as usize];
-                *input = slot.logit();
+                *input = Slot::from_bits(slots[(place + within) as usize]).logit();
             }
             let mut named_by = [None; EXPERTS];
             for (e, expert) in situation.experts.iter().enumerate() {
+                self.inputs[e] = 0;
                 let Some(named) = expert.byte else { continue };
                 let named = u32::from(named) | 256;
                 if named >> (k + 1) != node {
@@ -137,18 +147,22 @@ impl<const SLOTS: usize> ByteModel<SLOTS> {
             }
             self.inputs[EXPERTS] = 256;
             let inputs = &self.inputs[..used];
-            self.mixer.mix(inputs, gate);
+            self.mixer.mix(inputs, situation.gate);
             let p = self.mixer.p().clamp(32, 65504);
             let bit = coder.code(bit, p);
             self.mixer.learn(inputs, bit, RATE, LEAST_ERROR);
             for &place in &self.places[..count] {
-                self.slots[(place + within) as usize].learn(bit, SLOT_LIMIT);
+                let word = &mut slots[(place + within) as usize];
+                let mut slot = Slot::from_bits(*word);
+                slot.learn(bit, SLOT_LIMIT);
+                *word = slot.to_bits();
             }
             for (e, named_by) in named_by.into_iter().enumerate() {
                 if let Some((at, named)) = named_by {
                     self.experts[e][at].learn(u32::from(bit == named), SLOT_LIMIT);
                 }
             }
+            within = 2 | bit;
             node = node << 1 | bit;
         }
         node as u8

@@ -10,13 +10,14 @@ mod rewrite;
 mod unit;
 
 use crate::Error;
-use crate::delta::map::{Map, Segment};
+use crate::delta::map::{Map, SEGMENT_WORDS, Segment};
 use crate::entropy::Coder;
 use crate::entropy::range::Part;
 use crate::limits::{Capacity, Parameters};
 use crate::reloc::address::{AddressModel, Target};
 use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
+pub(crate) use bytes::LEAST_SLOTS;
 use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
 use copies::CopyCode;
 pub use copies::LEAST as LEAST_COPY;
@@ -49,17 +50,17 @@ pub struct Files {
 #[derive(Debug)]
 pub struct Rebuilder<
     O,
-    const SLOTS: usize,
-    const SEGMENTS: usize,
+    const WORDS: usize,
     const REWRITES: usize,
     const HISTORY: usize,
     const INDEX: usize,
 > {
     old: OldImage<O>,
-    map: Map<SEGMENTS>,
+    /// Behind its segments stand the network's slots.
+    map: Map<[u16; WORDS]>,
     address: AddressModel,
     hits: HitModel,
-    bytes: ByteModel<SLOTS>,
+    bytes: ByteModel,
     rewrites: Rewrites<REWRITES>,
     neighbours: Neighbours<32>,
     matches: MatchModel<HISTORY, INDEX>,
@@ -70,26 +71,27 @@ pub struct Rebuilder<
     /// Segment that `pos` is in, mapped or not.
     current: Option<Segment>,
     copies: CopyCode,
-    /// Contexts of a byte outside every segment.
-    inserted_contexts: usize,
+    /// Contexts of a byte.
+    contexts: usize,
+    /// Words that map and slots share.
+    words: usize,
     /// The last eight bytes, newest lowest.
     recent: u64,
 }
 
 impl<
     O: ReadAt,
-    const SLOTS: usize,
-    const SEGMENTS: usize,
+    const WORDS: usize,
     const REWRITES: usize,
     const HISTORY: usize,
     const INDEX: usize,
-> Rebuilder<O, SLOTS, SEGMENTS, REWRITES, HISTORY, INDEX>
+> Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>
 {
     /// A rebuilder that must be started before use. All its tables are zero, so that a `static` costs no flash.
     pub const fn new(old: O) -> Self {
         Self {
             old: OldImage::new(old),
-            map: Map::new(),
+            map: Map::new([0; WORDS]),
             address: AddressModel::new(IsaKind::Plain),
             hits: HitModel::new(),
             bytes: ByteModel::new(),
@@ -101,14 +103,15 @@ impl<
             next: 0,
             current: None,
             copies: CopyCode::new(),
-            inserted_contexts: 0,
+            contexts: 0,
+            words: 0,
             recent: 0,
         }
     }
 
     /// Entries of the tables.
     pub const CAPACITY: Capacity =
-        Capacity { slots: SLOTS, segments: SEGMENTS, rewrites: REWRITES, history: HISTORY, index: INDEX };
+        Capacity { words: WORDS, rewrites: REWRITES, history: HISTORY, index: INDEX };
 
     /// Sets the tables up for a new file, with `prior` as their state.
     ///
@@ -117,9 +120,8 @@ impl<
     pub fn start(&mut self, files: Files, parameters: &Parameters, prior: &[u8]) -> Result<(), Error> {
         parameters.check(&Self::CAPACITY)?;
         self.old.start(files.old_len);
-        self.map = Map::new();
+        self.map.reserve(0)?;
         self.address = AddressModel::new(IsaKind::Plain);
-        self.bytes.start(parameters.slots_log2);
         self.hits.start();
         self.visit(&mut Load(prior));
         self.rewrites.start(parameters.rewrites_log2);
@@ -128,7 +130,8 @@ impl<
         (self.pos, self.new_len, self.next, self.recent) = (0, files.new_len, 0, 0);
         self.current = None;
         self.copies.start();
-        self.inserted_contexts = (parameters.contexts as usize).min(CONTEXTS);
+        self.contexts = (parameters.contexts as usize).min(CONTEXTS);
+        self.words = (parameters.words as usize).min(WORDS);
         Ok(())
     }
 
@@ -138,9 +141,16 @@ impl<
         self.bytes.visit(visitor);
     }
 
-    /// The alignment map.
-    pub fn map(&self) -> &Map<SEGMENTS> {
-        &self.map
+    /// Makes room for the segments of the map.
+    ///
+    /// # Errors
+    /// [`Error::OverBudget`] when they would leave the network too little.
+    pub fn reserve_segments(&mut self, segments: u32) -> Result<(), Error> {
+        let limit = self.words.saturating_sub(LEAST_SLOTS) / SEGMENT_WORDS;
+        if segments as usize > limit {
+            return Err(Error::OverBudget { field: "segments", requested: segments.into(), limit: limit as u64 });
+        }
+        self.map.reserve(segments as usize)
     }
 
     /// Appends a segment to the map.
@@ -151,9 +161,12 @@ impl<
         self.map.push(segment, self.old.len(), self.new_len)
     }
 
-    /// Ends the map and sets the address model, before the first [`Rebuilder::step`].
+    /// Ends the map, sets the address model, and deals out what the map leaves of the memory. To be called before
+    /// [`Rebuilder::prime`] and the first [`Rebuilder::step`], with a map or without.
     pub fn finish_map(&mut self, address: AddressModel) {
         self.address = address;
+        let slots = slots(&mut self.map, self.words);
+        self.bytes.start(slots, self.contexts);
     }
 
     /// The old image's storage.
@@ -256,7 +269,7 @@ impl<
 
     /// The segment that starts at the current offset, if any.
     fn enter<C: Coder>(&mut self, coder: &mut C, plan: Option<Segment>) -> Result<Option<Segment>, Error> {
-        let next = self.map.segments().get(self.next).copied();
+        let next = self.map.get(self.next);
         let segment = match next {
             Some(s) if s.new == self.pos => {
                 self.next += 1;
@@ -309,13 +322,13 @@ impl<
             context(30, (r >> 56) as u32 | (w & 0xff) << 8, lane),
             context(31, part, h3),
         ];
-        let contexts = &contexts[..self.inserted_contexts];
+        let contexts = &contexts[..self.contexts];
         let mut experts = [Expert::default(); EXPERTS];
         experts[3] = Expert { byte: matched.map(|m| m.0), class: length as u8 };
         let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
         let gate = 32 + (lane as usize) * 4 + grade;
         let situation = Situation { contexts, experts, gate };
-        self.bytes.code(coder, &situation, byte)
+        self.bytes.code(coder, slots(&mut self.map, self.words), &situation, byte)
     }
 
     fn unit<C: Coder>(&mut self, coder: &mut C, actual: &[u8], segment: Segment) -> Result<(u32, usize), Error> {
@@ -410,10 +423,11 @@ impl<
         let tag = if site.kind == Kind::Pointer { site.target & 1 } else { 0 };
         let target = site.target - tag;
         let absolute = matches!(site.kind, Kind::Pointer | Kind::AbsAddress);
-        let mut mapped = if absolute {
-            self.address.relocate(target, &self.map)
-        } else {
-            AddressModel::relocate_offset(target, old_len, &self.map)
+        let mut mapped = match self.current {
+            // Most branches stay near.
+            Some(s) if !absolute && s.holds_old(target) => Target::Inside(target.wrapping_sub(s.old).wrapping_add(s.new)),
+            _ if absolute => self.address.relocate(target, &self.map),
+            _ => AddressModel::relocate_offset(target, old_len, &self.map),
         };
         unit.source = match mapped {
             Target::Inside(_) => Source::Inside,
@@ -496,8 +510,9 @@ impl<
             let experts =
                 [name(first, confidence), name(second, confidence), name(old, (class as u8) & 63), Expert::default()];
             let gate = (i << 3 | all_hit << 2 | misses.min(3)) as usize;
-            let situation = Situation { contexts: &contexts, experts, gate };
-            let byte = self.bytes.code(coder, &situation, (actual >> (8 * i)) as u8);
+            let contexts = &contexts[..self.contexts.min(contexts.len())];
+            let situation = Situation { contexts, experts, gate };
+            let byte = self.bytes.code(coder, slots(&mut self.map, self.words), &situation, (actual >> (8 * i)) as u8);
             result |= u32::from(byte) << (8 * i);
             all_hit &= u32::from(u32::from(byte) == first);
             recent = recent << 8 | u64::from(byte);
@@ -542,6 +557,15 @@ impl<
             }
         }
     }
+}
+
+/// The network's slots: what the map leaves of the `words` that both share.
+#[inline]
+fn slots<const WORDS: usize>(map: &mut Map<[u16; WORDS]>, words: usize) -> &mut [u16] {
+    let idle = WORDS - words;
+    let rest = map.rest();
+    let len = rest.len() - idle;
+    &mut rest[..len]
 }
 
 /// Contexts of the last one to four bytes, which all bytes share.

@@ -157,7 +157,7 @@ impl AddressModel {
 
     /// How an absolute address of the old image reads in the new file.
     #[inline]
-    pub fn relocate<const N: usize>(&self, address: u32, map: &Map<N>) -> Target {
+    pub fn relocate<W: AsRef<[u16]>>(&self, address: u32, map: &Map<W>) -> Target {
         let Some(r) = self.region_of(address) else { return Target::External(address) };
         match map.map(address.wrapping_sub(r.old_base)) {
             Some(Mapped::Inside(new)) => Target::Inside(new.wrapping_add(r.new_base)),
@@ -168,7 +168,7 @@ impl AddressModel {
 
     /// How an offset into the old image, the target of a PC-relative reference, reads in the new file.
     #[inline]
-    pub fn relocate_offset<const N: usize>(offset: u32, old_len: u32, map: &Map<N>) -> Target {
+    pub fn relocate_offset<W: AsRef<[u16]>>(offset: u32, old_len: u32, map: &Map<W>) -> Target {
         if offset >= old_len {
             return Target::External(offset);
         }

@@ -12,7 +12,7 @@ use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
 /// A predictor with room for every profile.
-pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { 1 << 22 }, 65535, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { 4544 << 10 }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;
@@ -107,6 +107,7 @@ fn drive<C: Coder>(
             let (requested, limit) = (u64::from(count), u64::from(parameters.segments));
             return Err(Error::OverBudget { field: "segments", requested, limit });
         }
+        rebuilder.reserve_segments(count)?;
         for i in 0..count as usize {
             let segment = alignment.segments.get(i).copied().unwrap_or_default();
             let segment: Segment = map.code(coder, segment);
@@ -115,6 +116,8 @@ fn drive<C: Coder>(
         }
         rebuilder.finish_map(coded.address.clone());
         rebuilder.prime(train)?;
+    } else {
+        rebuilder.finish_map(AddressModel::default());
     }
     let mut copies = alignment.copies.iter().copied().peekable();
     let mut rebuilt = Vec::new();

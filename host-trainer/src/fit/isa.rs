@@ -1,7 +1,7 @@
 //! Which instruction set is this? Asked of the update itself: how many changed units does each explain?
 
 use crate::align::sites::window;
-use codec_core::delta::map::{Map, Segment};
+use codec_core::delta::map::{Map, SEGMENT_WORDS, Segment};
 use codec_core::reloc::address::{AddressModel, Stretch, Target};
 use codec_core::reloc::{Isa, IsaKind, Kind};
 
@@ -12,7 +12,7 @@ const SWITCH: i64 = 48;
 
 /// By block of the old image: bytes of changed units that relocation through `segments` predicts, less those of
 /// unchanged ones that it would break.
-fn scores(old: &[u8], new: &[u8], segments: &[Segment], map: &Map<65535>, isa: IsaKind) -> Vec<i64> {
+fn scores(old: &[u8], new: &[u8], segments: &[Segment], map: &Map<Vec<u16>>, isa: IsaKind) -> Vec<i64> {
     let mut blocks = vec![0; old.len().div_ceil(BLOCK as usize)];
     for s in segments {
         let mut at = s.old.next_multiple_of(isa.align());
@@ -104,8 +104,11 @@ fn mixed(scores: &[(IsaKind, Vec<i64>)], old_len: u32) -> Option<AddressModel> {
 
 /// The instruction sets worth trying, best first, without regions; never [`IsaKind::Plain`] for all of the image.
 pub fn candidates(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<AddressModel> {
-    let mut map: Box<Map<65535>> = Box::default();
-    for s in segments.iter().take(65535) {
+    let most = segments.len().min(usize::from(u16::MAX));
+    let mut map = Map::new(vec![0; most * SEGMENT_WORDS]);
+    // There is room: the memory was made for it.
+    let _ = map.reserve(most);
+    for s in segments.iter().take(most) {
         // The aligner's segments are legal.
         let _ = map.push(*s, old.len() as u32, new.len() as u32);
     }
