@@ -177,6 +177,9 @@ fn hint_for_refusal(refusal: &Refusal) -> &'static str {
         }
         Refusal::BadMagic { .. } => "check that this is a .gmcf file; for a chain, the containers come first to last",
         Refusal::UnknownVersion { .. } | Refusal::Unknown { .. } => "a newer gmcf made this: update gmcf",
+        Refusal::OverBudget { field: "new_len" | "memory", .. } => {
+            "if its sender is right, allow more: --max-size BYTES"
+        }
         Refusal::OverBudget { .. } => "compress again with a smaller --profile",
         Refusal::ChainGap { .. } => "a delta of the chain is missing, or the order is wrong: oldest first",
         Refusal::ChainLoop { .. } => "a delta is given twice, or leads back: leave it out",

@@ -3,7 +3,7 @@
 use codec_core::Error;
 use codec_core::container::v2::{Header, Mode, Old};
 use codec_core::container::{v1, v2};
-use host_trainer::codec::{CodecError, Format, Profile, apply, compress};
+use host_trainer::codec::{CodecError, Format, MAX_SIZE, Profile, apply, apply_within, compress, inspect};
 use tests::data::{options, pair_named};
 use tests::device::{End, Outcome, decode};
 
@@ -101,6 +101,44 @@ fn a_new_length_that_is_not_true() {
         let end = lie.decode().end;
         assert!(matches!(end, End::SlotFull) || matches!(end, End::Refused(e) if is_damage(e)), "{name}: {end:?}");
     }
+}
+
+/// What the caller does not want to hold is refused by the header alone: before anything is decoded, and before memory
+/// is taken for it. That the rest is missing does not come up.
+#[test]
+fn a_length_above_the_callers_limit() {
+    let over = |requested: u32, limit: u32| {
+        let (requested, limit) = (requested.into(), limit.into());
+        CodecError::Refused(Error::OverBudget { field: "new_len", requested, limit })
+    };
+    for name in ["txt-cp-neopixel", "rand-512"] {
+        let true_parts = parts(name);
+        let len = true_parts.new.len() as u32;
+        let old = true_parts.header.old.map(|_| true_parts.old);
+        let container = pair_named(name).container(PROFILE);
+        assert_eq!(apply_within(&[container], old, len).as_deref(), Ok(true_parts.new), "{name}");
+        assert_eq!(apply_within(&[container], old, len - 1), Err(over(len, len - 1)), "{name}");
+        // A difference of lengths that still names the same old image.
+        let new_len = MAX_SIZE + 1;
+        let lie = Header { new_len, ..true_parts.header }.emit().unwrap();
+        assert_eq!(apply(&[&lie], old), Err(over(new_len, MAX_SIZE)), "{name}");
+        if old.is_some() {
+            assert_eq!(inspect(&lie, old).map(|_| ()), Err(over(new_len, MAX_SIZE)));
+        }
+    }
+}
+
+/// A version 1 layer may not hold more than a file of the allowed length, stored.
+#[test]
+fn a_layer_above_the_callers_limit() {
+    let pair = pair_named("txt-cp-neopixel");
+    let layered = compress(&pair.new, None, &options(PROFILE, Format::V1)).unwrap().bytes;
+    let most = pair.new.len() as u32;
+    assert_eq!(apply_within(&[&layered], None, most).as_ref(), Ok(&pair.new));
+    let refused = apply_within(&[&layered], None, 100);
+    let limit = 100 + v2::MAX_HEADER_LEN as u64;
+    let is_right = |error: &Error| matches!(error, Error::OverBudget { field: "memory", limit: l, .. } if *l == limit);
+    assert!(matches!(&refused, Err(CodecError::Refused(error)) if is_right(error)), "{refused:?}");
 }
 
 #[test]
