@@ -157,21 +157,20 @@ impl<
 
     fn advance(&mut self, mut input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
         let input_len = input.len();
-        let mut written = 0;
-        // What is waited for; `None` when the new file is complete.
-        let waits_for = loop {
+        // Bytes written, and what is waited for; `None` when the new file is complete.
+        let (written, waits_for) = loop {
             match self.phase {
                 Phase::Failed | Phase::Done => return Err(Error::Finished),
                 Phase::Header => {
-                    let Some((&byte, rest)) = input.split_first() else { break Some(Status::NeedInput) };
+                    let Some((&byte, rest)) = input.split_first() else { break (0, Some(Status::NeedInput)) };
                     input = rest;
                     self.read_header(byte)?;
                 }
-                Phase::Stored => break self.stored(&mut input, output, &mut written),
-                Phase::Body => break self.body(&mut input, output, &mut written)?,
+                Phase::Stored => break self.stored(&mut input, output),
+                Phase::Body => break self.body(&mut input, output)?,
                 phase => {
                     if !self.ready(&mut input, piece_bytes(phase)) {
-                        break Some(Status::NeedInput);
+                        break (0, Some(Status::NeedInput));
                     }
                     self.phase = self.prepare(phase)?;
                 }
@@ -187,60 +186,58 @@ impl<
         Ok(Step { consumed: input_len - input.len(), written, status })
     }
 
-    /// Copies the payload until input or output run out, or (`None`) the file is complete.
-    fn stored(&mut self, input: &mut &[u8], output: &mut [u8], written: &mut usize) -> Option<Status> {
+    /// Copies the payload until input or output run out, or (`None`) the file is complete. Says how many bytes.
+    fn stored(&mut self, input: &mut &[u8], output: &mut [u8]) -> (usize, Option<Status>) {
         let left = (self.payload_len() - self.taken) as usize;
         let available: &[u8] = input;
         let n = left.min(available.len()).min(output.len());
         output[..n].copy_from_slice(&available[..n]);
         *input = &available[n..];
-        *written = n;
         self.taken += n as u32;
-        match left - n {
+        let waits_for = match left - n {
             0 => None,
             _ if n == available.len() => Some(Status::NeedInput),
             _ => Some(Status::NeedOutput),
-        }
+        };
+        (n, waits_for)
     }
 
-    /// Rebuilds units until input or output run out, or (`None`) the file is complete.
-    fn body(&mut self, input: &mut &[u8], output: &mut [u8], written: &mut usize) -> Result<Option<Status>, Error> {
+    /// Rebuilds units until input or output run out, or (`None`) the file is complete. Says how many bytes were written.
+    fn body(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<(usize, Option<Status>), Error> {
+        let mut written = self.pending.len().min(output.len());
         if !self.pending.is_empty() {
-            let n = self.pending.len().min(output.len());
-            output[..n].copy_from_slice(&self.pending[..n]);
-            *written = n;
-            self.pending.rotate_left(n);
-            self.pending.truncate(self.pending.len() - n);
-        }
-        loop {
+            output[..written].copy_from_slice(&self.pending[..written]);
+            self.pending.rotate_left(written);
+            self.pending.truncate(self.pending.len() - written);
             if !self.pending.is_empty() {
-                return Ok(Some(Status::NeedOutput));
+                return Ok((written, Some(Status::NeedOutput)));
             }
-            if self.rebuilder.is_done() {
-                return Ok(None);
-            }
-            if *written == output.len() {
-                return Ok(Some(Status::NeedOutput));
+        }
+        while !self.rebuilder.is_done() {
+            if written == output.len() {
+                return Ok((written, Some(Status::NeedOutput)));
             }
             if !self.ready(input, UNIT_BYTES) {
-                return Ok(Some(Status::NeedInput));
+                return Ok((written, Some(Status::NeedInput)));
             }
             let mut word = [0; MAX_STEP];
             let n = self.rebuilder.step(&mut self.coder, &[], None, &mut word)?;
-            match output.get_mut(*written..*written + n) {
+            let rest = &mut output[written..];
+            match rest.get_mut(..n) {
                 Some(place) => {
-                    place.copy_from_slice(&word[..n]);
-                    *written += n;
+                    put(place, word);
+                    written += n;
                 }
                 // The output is nearly full; `pending` is empty and holds a whole step.
                 None => {
-                    let room = output.len() - *written;
-                    output[*written..].copy_from_slice(&word[..room]);
-                    *written += room;
+                    let room = rest.len();
+                    rest.copy_from_slice(&word[..room]);
                     self.pending.extend(word[room..n].iter().copied());
+                    return Ok((written + room, Some(Status::NeedOutput)));
                 }
             }
         }
+        Ok((written, None))
     }
 
     fn payload_len(&self) -> u32 {
@@ -358,6 +355,19 @@ impl<
         }
         self.phase = Phase::Done;
         Ok(Status::Done)
+    }
+}
+
+/// Fills `place` with the first bytes of `word`. They are too few for a call of `memcpy`.
+#[inline]
+fn put(place: &mut [u8], word: [u8; MAX_STEP]) {
+    let [a, b, c, d] = word;
+    match place {
+        [p] => *p = a,
+        [p, q] => (*p, *q) = (a, b),
+        [p, q, r] => (*p, *q, *r) = (a, b, c),
+        [p, q, r, s] => (*p, *q, *r, *s) = (a, b, c, d),
+        _ => debug_assert!(place.is_empty(), "a step is at most MAX_STEP bytes"),
     }
 }
 
