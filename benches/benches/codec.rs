@@ -1,13 +1,19 @@
-//! The codec's parts, each alone: range coder, mixing network, relocation.
+//! The codec's parts, each alone: range coder, mixing network, relocation, alignment.
 
 use std::hint::black_box;
 use std::time::Duration;
 
+use benches::Update;
 use codec_core::entropy::range::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::mix::mixer::{Mixer, WEIGHT_ONE};
+use codec_core::reloc::address::AddressModel;
 use codec_core::reloc::thumb::Thumb;
-use codec_core::reloc::{Isa, Window};
+use codec_core::reloc::{Isa, IsaKind, Window};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use host_trainer::align::path::Costs;
+use host_trainer::align::suffix::SuffixIndex;
+use host_trainer::align::{align, find};
+use host_trainer::bench::stats::Kind;
 
 const DECISIONS: usize = 1 << 16;
 
@@ -87,10 +93,13 @@ fn mixer(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// The bundled near update: Thumb code.
+fn near() -> Update {
+    benches::updates().into_iter().find(|update| update.kind == Kind::Near).expect("a near update is bundled")
+}
+
 fn relocation(criterion: &mut Criterion) {
-    let Some(update) = benches::updates().into_iter().find(|update| update.kind.name() == "near") else {
-        return;
-    };
+    let update = near();
     let mut group = criterion.benchmark_group("codec/relocation");
     group.throughput(Throughput::Bytes(update.old.len() as u64)).measurement_time(Duration::from_secs(2));
     group.bench_function("thumb", |bencher| {
@@ -109,5 +118,22 @@ fn relocation(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(parts, range_coder, mixer, relocation);
+/// What the encoder does before it codes: the suffix array, one pass of the path search, and all passes with the votes
+/// for link addresses between them. Throughput is of the new file.
+fn alignment(criterion: &mut Criterion) {
+    let Update { old, new, .. } = near();
+    let mut group = criterion.benchmark_group("codec/alignment");
+    group.throughput(Throughput::Bytes(new.len() as u64)).sample_size(10).measurement_time(Duration::from_secs(3));
+    group.bench_function("suffix_array", |bencher| bencher.iter(|| SuffixIndex::new(black_box(&old)).start(0)));
+    group.bench_function("one_pass", |bencher| {
+        let plain = AddressModel::new(IsaKind::Plain);
+        bencher.iter(|| align(black_box(&old), &new, &plain, &[], Costs::default()));
+    });
+    group.bench_function("thumb_one_region", |bencher| {
+        bencher.iter(|| find(black_box(&old), &new, IsaKind::Thumb, 1, Costs::default()));
+    });
+    group.finish();
+}
+
+criterion_group!(parts, range_coder, mixer, relocation, alignment);
 criterion_main!(parts);

@@ -86,9 +86,8 @@ pub struct Decoder<
     addresses: AddressCode,
     address: AddressModel,
     rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>,
-    /// Likewise.
+    /// Likewise. Of all that was written.
     digest: heapless::Vec<Sha256, 1>,
-    written: u32,
     pending: heapless::Vec<u8, MAX_STEP>,
 }
 
@@ -115,7 +114,6 @@ impl<
             address: AddressModel::new(IsaKind::Plain),
             rebuilder: Rebuilder::new(old),
             digest: heapless::Vec::new(),
-            written: 0,
             pending: heapless::Vec::new(),
         }
     }
@@ -159,103 +157,91 @@ impl<
 
     fn advance(&mut self, mut input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
         let input_len = input.len();
-        let (mut written, mut hashed) = (0, 0);
-        let status = loop {
+        // Bytes written, and what is waited for; `None` when the new file is complete.
+        let (written, waits_for) = loop {
             match self.phase {
                 Phase::Failed | Phase::Done => return Err(Error::Finished),
                 Phase::Header => {
-                    let Some((&byte, rest)) = input.split_first() else { break Status::NeedInput };
+                    let Some((&byte, rest)) = input.split_first() else { break (0, Some(Status::NeedInput)) };
                     input = rest;
                     self.read_header(byte)?;
                 }
-                Phase::Stored => {
-                    let left = (self.new_len() - self.taken) as usize;
-                    if left == 0 {
-                        self.note_written(&output[..written], &mut hashed);
-                        break self.complete()?;
-                    }
-                    let n = left.min(input.len()).min(output.len() - written);
-                    if n == 0 {
-                        break if input.is_empty() { Status::NeedInput } else { Status::NeedOutput };
-                    }
-                    output[written..written + n].copy_from_slice(&input[..n]);
-                    written += n;
-                    input = &input[n..];
-                    self.taken += n as u32;
-                }
-                Phase::Body => match self.body(&mut input, output, &mut written)? {
-                    Some(status) => break status,
-                    None => {
-                        self.note_written(&output[..written], &mut hashed);
-                        break self.complete()?;
-                    }
-                },
+                Phase::Stored => break self.stored(&mut input, output),
+                Phase::Body => break self.body(&mut input, output)?,
                 phase => {
                     if !self.ready(&mut input, piece_bytes(phase)) {
-                        break Status::NeedInput;
+                        break (0, Some(Status::NeedInput));
                     }
                     self.phase = self.prepare(phase)?;
                 }
             }
         };
-        if self.phase != Phase::Done {
-            self.note_written(&output[..written], &mut hashed);
+        if let Some(digest) = self.digest.first_mut() {
+            digest.update(&output[..written]);
         }
+        let status = match waits_for {
+            Some(status) => status,
+            None => self.complete()?,
+        };
         Ok(Step { consumed: input_len - input.len(), written, status })
     }
 
-    /// Rebuilds units until input or output run out, or (`None`) the file is complete.
-    fn body(&mut self, input: &mut &[u8], output: &mut [u8], written: &mut usize) -> Result<Option<Status>, Error> {
+    /// Copies the payload until input or output run out, or (`None`) the file is complete. Says how many bytes.
+    fn stored(&mut self, input: &mut &[u8], output: &mut [u8]) -> (usize, Option<Status>) {
+        let left = (self.payload_len() - self.taken) as usize;
+        let available: &[u8] = input;
+        let n = left.min(available.len()).min(output.len());
+        output[..n].copy_from_slice(&available[..n]);
+        *input = &available[n..];
+        self.taken += n as u32;
+        let waits_for = match left - n {
+            0 => None,
+            _ if n == available.len() => Some(Status::NeedInput),
+            _ => Some(Status::NeedOutput),
+        };
+        (n, waits_for)
+    }
+
+    /// Rebuilds units until input or output run out, or (`None`) the file is complete. Says how many bytes were written.
+    fn body(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<(usize, Option<Status>), Error> {
+        let mut written = self.pending.len().min(output.len());
         if !self.pending.is_empty() {
-            let n = self.pending.len().min(output.len() - *written);
-            output[*written..*written + n].copy_from_slice(&self.pending[..n]);
-            *written += n;
-            self.pending.rotate_left(n);
-            self.pending.truncate(self.pending.len() - n);
-        }
-        loop {
+            output[..written].copy_from_slice(&self.pending[..written]);
+            self.pending.rotate_left(written);
+            self.pending.truncate(self.pending.len() - written);
             if !self.pending.is_empty() {
-                return Ok(Some(Status::NeedOutput));
+                return Ok((written, Some(Status::NeedOutput)));
             }
-            if self.rebuilder.is_done() {
-                return Ok(None);
-            }
-            if *written == output.len() {
-                return Ok(Some(Status::NeedOutput));
+        }
+        while !self.rebuilder.is_done() {
+            if written == output.len() {
+                return Ok((written, Some(Status::NeedOutput)));
             }
             if !self.ready(input, UNIT_BYTES) {
-                return Ok(Some(Status::NeedInput));
+                return Ok((written, Some(Status::NeedInput)));
             }
             let mut word = [0; MAX_STEP];
             let n = self.rebuilder.step(&mut self.coder, &[], None, &mut word)?;
-            match output.get_mut(*written..*written + n) {
+            let rest = &mut output[written..];
+            match rest.get_mut(..n) {
                 Some(place) => {
-                    place.copy_from_slice(&word[..n]);
-                    *written += n;
+                    put(place, word);
+                    written += n;
                 }
                 // The output is nearly full; `pending` is empty and holds a whole step.
                 None => {
-                    let room = output.len() - *written;
-                    output[*written..].copy_from_slice(&word[..room]);
-                    *written += room;
+                    let room = rest.len();
+                    rest.copy_from_slice(&word[..room]);
                     self.pending.extend(word[room..n].iter().copied());
+                    return Ok((written + room, Some(Status::NeedOutput)));
                 }
             }
         }
+        Ok((written, None))
     }
 
-    fn new_len(&self) -> u32 {
-        self.parsed.first().map_or(0, |h| h.new_len)
-    }
-
-    /// Hashes what this call has written since it last did.
-    fn note_written(&mut self, output: &[u8], hashed: &mut usize) {
-        let fresh = &output[*hashed..];
-        self.written += fresh.len() as u32;
-        *hashed = output.len();
-        if let Some(digest) = self.digest.first_mut() {
-            digest.update(fresh);
-        }
+    fn payload_len(&self) -> u32 {
+        self.parsed.first().map_or(0, |h| h.payload_len)
     }
 
     /// Moves input into the coder's buffer; says whether the next `piece` bytes, or all that is left, are there.
@@ -264,7 +250,10 @@ impl<
         if self.coder.buffered() >= piece {
             return true;
         }
-        let left = self.parsed.first().map_or(0, |h| h.payload_len) - self.taken;
+        let left = self.payload_len() - self.taken;
+        if left == 0 {
+            return true;
+        }
         let available: &[u8] = input;
         let n = self.coder.push(&available[..available.len().min(left as usize)]);
         *input = &available[n..];
@@ -295,6 +284,9 @@ impl<
             self.rebuilder.start(files, &header.profile.parameters(), PRIOR)?;
         }
         if let Some(old) = &header.old {
+            if old.len > 0 && self.rebuilder.storage().is_empty() {
+                return Err(Error::OldMissing);
+            }
             let found = identify(self.rebuilder.storage(), old.len)?;
             if !old.id.names(&found) {
                 return Err(Error::WrongOld { expected: old.id.0, found: found.old().0 });
@@ -361,12 +353,12 @@ impl<
         })
     }
 
-    /// All is written: the payload must be used up, and the digest right.
+    /// All is written: the payload must be what its writer leaves behind, no byte more, and the digest right.
     fn complete(&mut self) -> Result<Status, Error> {
         let (Some(header), Some(digest)) = (self.parsed.first(), self.digest.pop()) else {
             return Err(Error::Finished);
         };
-        if self.taken != header.payload_len || self.coder.buffered() > 0 {
+        if self.taken != header.payload_len || !self.coder.ends_as_written() {
             return Err(Error::Corrupt { field: "payload" });
         }
         let found = digest.finish();
@@ -375,6 +367,19 @@ impl<
         }
         self.phase = Phase::Done;
         Ok(Status::Done)
+    }
+}
+
+/// Fills `place` with the first bytes of `word`. They are too few for a call of `memcpy`.
+#[inline]
+fn put(place: &mut [u8], word: [u8; MAX_STEP]) {
+    let [a, b, c, d] = word;
+    match place {
+        [p] => *p = a,
+        [p, q] => (*p, *q) = (a, b),
+        [p, q, r] => (*p, *q, *r) = (a, b, c),
+        [p, q, r, s] => (*p, *q, *r, *s) = (a, b, c, d),
+        _ => debug_assert!(place.is_empty(), "a step is at most MAX_STEP bytes"),
     }
 }
 

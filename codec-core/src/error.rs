@@ -19,8 +19,10 @@ pub enum Error {
     },
     /// The first bytes are no GMCF magic.
     BadMagic {
-        /// The bytes that stood there.
+        /// The bytes that stood there; zero after the first `seen`.
         found: [u8; 4],
+        /// Bytes that were looked at: as many as the magic of the expected version has, 1 to 4.
+        seen: u8,
     },
     /// A GMCF file of a version that this decoder does not know.
     UnknownVersion {
@@ -130,7 +132,10 @@ impl fmt::Display for Error {
             Self::Truncated { field, need, have } => {
                 write!(f, "input ends inside `{field}`: {need} bytes needed, {have} left")
             }
-            Self::BadMagic { found } => write!(f, "not a GMCF file: it starts with {found:02x?}"),
+            Self::BadMagic { found, seen } => {
+                let found = &found[..found.len().min(seen.into())];
+                write!(f, "not a GMCF file: it starts with {found:02x?}")
+            }
             Self::UnknownVersion { found } => write!(f, "GMCF version {found} is not known (1 and 2 are)"),
             Self::Unknown { field, found } => write!(f, "`{field}` is {found}, which this decoder does not know"),
             Self::OutOfRange { field, found, limit } => {

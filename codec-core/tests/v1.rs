@@ -210,7 +210,7 @@ fn lie(at: usize, value: u32) -> Error {
 fn lying_lengths_are_named() {
     let out_of_range = |field, found, limit| Error::OutOfRange { field, found, limit };
     let truncated = |field, need, have| Error::Truncated { field, need, have };
-    assert_eq!(lie(0, 0x464C_457F), Error::BadMagic { found: *b"\x7FELF" });
+    assert_eq!(lie(0, 0x464C_457F), Error::BadMagic { found: *b"\x7FELF", seen: 4 });
     assert_eq!(lie(4, 3), Error::UnknownVersion { found: 3 });
     assert_eq!(lie(8, 4097), out_of_range("n_layers", 4097, 4096));
     assert_eq!(lie(8, 2), truncated("name_len", 4, 0));

@@ -139,7 +139,9 @@ impl From<codec_core::Error> for CodecError {
 
 /// Longest file that the format can name, bytes.
 const LIMIT: u64 = i32::MAX as u64;
-/// Bytes that the decoder is given and asked for at a time.
+/// Longest content that is rebuilt where the caller names no other limit, bytes.
+pub const MAX_SIZE: u32 = 1 << 30;
+/// Bytes that the rebuilt content grows by at least.
 const CHUNK: usize = 1 << 16;
 /// Links that a chain may have.
 const MAX_CHAIN: usize = 64;
@@ -173,29 +175,59 @@ pub fn compress(new: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result
 /// Rebuilds the content; several containers are a chain, applied in order. All of the chain is checked first.
 ///
 /// # Errors
-/// [`CodecError::Refused`] with the named error of the format or the decoder.
+/// [`CodecError::Refused`] with the named error of the format or the decoder; contents longer than [`MAX_SIZE`] are
+/// refused.
 pub fn apply(containers: &[&[u8]], old: Option<&[u8]>) -> Result<Vec<u8>, CodecError> {
-    let airs = containers.iter().map(|c| layered::air_of(c)).collect::<Result<Vec<_>, _>>()?;
+    apply_within(containers, old, MAX_SIZE)
+}
+
+/// As [`apply`], where no content may be longer than `max_size` bytes. A longer one is refused before memory is taken
+/// for it.
+///
+/// # Errors
+/// As [`apply`].
+pub fn apply_within(containers: &[&[u8]], old: Option<&[u8]>, max_size: u32) -> Result<Vec<u8>, CodecError> {
+    let airs = containers.iter().map(|c| layered::air_of(c, max_size)).collect::<Result<Vec<_>, _>>()?;
+    let headers = airs.iter().map(|air| Ok(Header::parse(air)?.0)).collect::<Result<Vec<_>, CodecError>>()?;
+    check_chain(&headers, old, max_size)?;
+    let mut content: Option<Vec<u8>> = None;
+    for (air, container) in airs.iter().zip(containers) {
+        let rebuilt = decode(air, content.as_deref().or(old))?;
+        layered::verify(container, &rebuilt)?;
+        content = Some(rebuilt);
+    }
+    Ok(content.unwrap_or_else(|| old.unwrap_or(&[]).to_vec()))
+}
+
+/// Checks that the links lead from `old` to an end, and that none takes more than there is.
+fn check_chain(headers: &[Header], old: Option<&[u8]>, max_size: u32) -> Result<(), codec_core::Error> {
+    let limits = Budgets { new_len: max_size, ram: Profile::Host.ram() };
+    let budgets = |header: &Header| Budgets { new_len: header.new_len, ram: header.profile.ram() };
+    // The decoder identifies the old image of a lone delta before it writes: once is enough. It looks at the length
+    // that the header names, so the length is compared here.
+    if let [header] = headers
+        && let (Some(named), Some(old)) = (header.old, old)
+        && named.len as usize == old.len()
+    {
+        return budgets(header).check(limits);
+    }
     let mut chain: Chain<MAX_CHAIN> = Chain::new();
-    for air in &airs {
-        let (header, _) = Header::parse(air)?;
-        let budgets = Budgets { new_len: header.new_len, ram: header.profile.ram() };
+    for header in headers {
         chain.push(match header.old {
-            Some(old) => Link::delta(old.id, header.digest, budgets),
-            None => Link::whole(header.digest, budgets),
+            Some(old) => Link::delta(old.id, header.digest, budgets(header)),
+            None => Link::whole(header.digest, budgets(header)),
         })?;
     }
     let base = old.map(|old| Content::of(Id::of(old)));
-    chain.check(base.as_ref(), Budgets { new_len: LIMIT as u32, ram: Profile::Host.ram() })?;
-    with_big_stack(|| {
-        let mut content: Option<Vec<u8>> = None;
-        for (air, container) in airs.iter().zip(containers) {
-            let rebuilt = decode(air, content.as_deref().or(old))?;
-            layered::verify(container, &rebuilt)?;
-            content = Some(rebuilt);
-        }
-        Ok(content.unwrap_or_else(|| old.unwrap_or(&[]).to_vec()))
-    })
+    chain.check(base.as_ref(), limits).map(|_| ())
+}
+
+/// Whether `container` rebuilds a content from an old one.
+///
+/// # Errors
+/// [`CodecError::Refused`] when its header cannot be read.
+pub fn is_delta(container: &[u8]) -> Result<bool, CodecError> {
+    Ok(Header::parse(&layered::air_of(container, MAX_SIZE)?)?.0.old.is_some())
 }
 
 /// Makes one delta of two that follow each other. `old` is what the first was made against.
@@ -204,9 +236,6 @@ pub fn apply(containers: &[&[u8]], old: Option<&[u8]>) -> Result<Vec<u8>, CodecE
 /// As [`apply`] and [`compress`].
 pub fn squash(a: &[u8], b: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result<Compressed, CodecError> {
     let new = apply(&[a, b], old)?;
-    let is_delta = |container: &[u8]| -> Result<bool, CodecError> {
-        Ok(Header::parse(&layered::air_of(container)?)?.0.old.is_some())
-    };
     // A whole file needs no old image, whatever follows it.
     let old = if is_delta(a)? && is_delta(b)? { old } else { None };
     compress(&new, old, options)
@@ -217,12 +246,13 @@ pub fn squash(a: &[u8], b: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> 
 /// # Errors
 /// [`CodecError::Refused`] with the named error of the format or the decoder.
 pub fn inspect(container: &[u8], old: Option<&[u8]>) -> Result<Breakdown, CodecError> {
-    let air = layered::air_of(container)?;
+    let air = layered::air_of(container, MAX_SIZE)?;
     let (header, header_len) = Header::parse(&air)?;
     let known = header.mode != Mode::Stored && (header.old.is_none() || old.is_some());
     let found = if known {
         // Refuses what does not decode, before it is read without checks.
-        let rebuilt = with_big_stack(|| decode(&air, old))?;
+        check_chain(&[header], old, MAX_SIZE)?;
+        let rebuilt = decode(&air, old)?;
         layered::verify(container, &rebuilt)?;
         breakdown(&with_big_stack(|| account(&air, old.unwrap_or(&[]), PRIOR))?)?
     } else {
@@ -237,44 +267,47 @@ pub fn inspect(container: &[u8], old: Option<&[u8]>) -> Result<Breakdown, CodecE
     Ok(layered::with_frame(found, container.len()))
 }
 
-/// Rebuilds one version 2 file, on a big stack.
+/// Rebuilds one version 2 file.
 fn decode(air: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, codec_core::Error> {
     let (header, _) = Header::parse(air)?;
     if header.old.is_some() && old.is_none() {
         return Err(codec_core::Error::OldMissing);
     }
-    let old = old.unwrap_or(&[]);
+    let (old, new_len) = (old.unwrap_or(&[]), header.new_len);
     match header.profile {
-        Profile::Tiny => pump(&mut limits::Tiny::new(old), air, header.new_len),
-        Profile::Small => pump(&mut limits::Small::new(old), air, header.new_len),
-        Profile::Medium => pump(&mut limits::Medium::new(old), air, header.new_len),
-        Profile::Host => decode_host(air, old, header.new_len),
+        Profile::Tiny => pump(|| limits::Tiny::new(old), air, new_len),
+        Profile::Small => pump(|| limits::Small::new(old), air, new_len),
+        Profile::Medium => pump(|| limits::Medium::new(old), air, new_len),
+        Profile::Host => with_big_stack(|| pump(|| limits::Host::new(old), air, new_len)),
     }
 }
 
-/// Apart, so that only those who need 16 MiB of stack touch it.
+/// Feeds `input` to a new decoder, which writes right into what is returned. That grows with what has been rebuilt: a
+/// header that lies about `new_len`, in bytes, takes no memory. Never inlined, so that a decoder on its way to the heap
+/// passes through the stack frame of its own profile alone.
 #[inline(never)]
-fn decode_host(air: &[u8], old: &[u8], new_len: u32) -> Result<Vec<u8>, codec_core::Error> {
-    pump(&mut *Box::new(limits::Host::new(old)), air, new_len)
-}
-
 fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize>(
-    decoder: &mut Decoder<O, A, B, C, D>,
+    make: impl FnOnce() -> Decoder<O, A, B, C, D>,
     mut input: &[u8],
     new_len: u32,
 ) -> Result<Vec<u8>, codec_core::Error> {
+    let mut decoder = Box::new(make());
     let mut output = Vec::new();
-    let mut chunk = vec![0; CHUNK.min(new_len as usize + 1)];
+    let mut len = 0;
     loop {
-        let step = decoder.update(input, &mut chunk)?;
+        if len == output.len() {
+            output.resize((2 * len).max(CHUNK).min(new_len as usize), 0);
+        }
+        let step = decoder.update(input, &mut output[len..])?;
         input = &input[step.consumed..];
-        output.extend_from_slice(&chunk[..step.written]);
+        len += step.written;
         match step.status {
             Status::NeedOutput => {}
-            Status::NeedInput => {
-                decoder.finish()?;
+            Status::NeedInput => decoder.finish()?,
+            Status::Done if input.is_empty() => {
+                output.truncate(len);
+                return Ok(output);
             }
-            Status::Done if input.is_empty() => return Ok(output),
             Status::Done => return Err(wrong_length("payload", 0, input.len() as u64)),
         }
     }

@@ -3,6 +3,8 @@
 //! The fixed layout carries weights and whole models; a firmware image travels in it as the codes of its position
 //! memory, eight bits each, in a zstd frame of level 19. FORMAT.md, section 2, is normative.
 
+use std::borrow::Cow;
+
 use crate::codec::{Breakdown, CodecError, Compressed, Part};
 use codec_core::Error;
 use codec_core::container::digest::sha512;
@@ -61,15 +63,19 @@ fn is_v1(container: &[u8]) -> bool {
     container.first() != Some(&v2::MAGIC)
 }
 
-/// The version 2 file that `container` is or holds.
-pub fn air_of(container: &[u8]) -> Result<Vec<u8>, Error> {
+/// The version 2 file that `container` is or holds, where it can rebuild at most `most` bytes: one that is longer than
+/// such a file stored as it is was not made by an encoder.
+///
+/// # Errors
+/// [`Error::OverBudget`] for a longer one, before memory is taken for it; what is wrong with a version 1 file.
+pub fn air_of(container: &[u8], most: u32) -> Result<Cow<'_, [u8]>, Error> {
     if !is_v1(container) {
-        return Ok(container.to_vec());
+        return Ok(Cow::Borrowed(container));
     }
     let view = v1::View::new_checked(container)?;
     let layer = view.layer(LAYER).ok_or(Error::Unknown { field: "layers", found: u64::from(view.n_layers()) })?;
     let len = layer.content_len()?;
-    let limit = container.len() as u64 * MOST_EXPANSION;
+    let limit = (u64::from(most) + v2::MAX_HEADER_LEN as u64).min(container.len() as u64 * MOST_EXPANSION);
     if len > limit {
         return Err(Error::OverBudget { field: LAYER, requested: len, limit });
     }
@@ -80,7 +86,7 @@ pub fn air_of(container: &[u8]) -> Result<Vec<u8>, Error> {
         return Err(Error::Truncated { field: LAYER, need: len, have: written as u64 });
     }
     residues(&air).check(view.crt_residues())?;
-    Ok(air)
+    Ok(Cow::Owned(air))
 }
 
 /// A version 2 file is dense: a frame that grows more than this is refused before memory is taken for it.

@@ -98,6 +98,7 @@ fn the_records_of_both_sides_agree() {
         "original_model_size",
         "new_model_size",
         "delta_size",
+        "is_delta",
         "compression_ratio",
         "is_lossless",
         "original_hash",
@@ -108,6 +109,7 @@ fn the_records_of_both_sides_agree() {
     assert_eq!(made["from_version"], "2021.2.1");
     assert_eq!(made["content_name"], "fw-greatfet-stub");
     assert_eq!(made["is_lossless"], true);
+    assert_eq!(made["is_delta"], true);
     assert_eq!(made["delta_size"], fs::metadata(bench.path("up.gmcf")).unwrap().len());
 }
 
@@ -156,6 +158,42 @@ fn random_bytes_are_stored_and_the_program_says_so() {
     assert!(stderr(&run).contains("did not compress"), "{}", stderr(&run));
     let size = fs::metadata(bench.path("r.gmcf")).unwrap().len();
     assert!(size <= 512 + 40, "{size}");
+}
+
+#[test]
+fn a_container_that_does_without_the_old_file_says_so() {
+    let bench = Bench::new();
+    let (old, new) = (text(&bundled("fw-espboot-c3/2.1.0.bin")), text(&bundled("rand-512/r1.bin")));
+    let run = bench.run(&["compress", &new, "--old", &old, "-o", "whole.gmcf", "--json"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert!(stderr(&run).contains("does not use the old image `"), "{}", stderr(&run));
+    let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(record["is_delta"], false);
+    // In the middle of a chain it is refused; the note says where it may stand.
+    bench.compress(&PathBuf::from(&old), &bundled("fw-espboot-c3/3.3.0.bin"), "delta.gmcf");
+    let run = bench.run(&["apply", "delta.gmcf", "whole.gmcf", "--old", &old, "-o", "out"]);
+    assert_eq!(code(&run), exit::REFUSED);
+    let run = bench.run(&["apply", "whole.gmcf", "--old", &old, "-o", "out", "--json"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(record["is_delta"], false);
+}
+
+#[test]
+fn a_limit_on_the_rebuilt_file_is_kept() {
+    let bench = Bench::new();
+    bench.compress(&old(), &new(), "up.gmcf");
+    let old = text(&old());
+    let size = fs::metadata(new()).unwrap().len();
+    let apply =
+        |limit: u64| bench.run(&["apply", "up.gmcf", "--old", &old, "-o", "out", "--max-size", &limit.to_string()]);
+    let run = apply(size - 1);
+    assert_eq!(code(&run), exit::REFUSED);
+    for part in ["`new_len`", &size.to_string(), &(size - 1).to_string(), "--max-size"] {
+        assert!(stderr(&run).contains(part), "{part} is missing: {}", stderr(&run));
+    }
+    assert!(!bench.path("out").exists());
+    assert_eq!(code(&apply(size)), exit::OK);
 }
 
 #[test]

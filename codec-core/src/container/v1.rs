@@ -92,7 +92,7 @@ impl<'a> View<'a> {
     pub fn new_checked(bytes: &'a [u8]) -> Result<Self, Error> {
         let magic = *part(bytes, field::MAGIC, "magic")?;
         if magic != MAGIC {
-            return Err(Error::BadMagic { found: magic });
+            return Err(Error::BadMagic { found: magic, seen: magic.len() as u8 });
         }
         let version = u32::from_le_bytes(*part(bytes, field::VERSION, "version")?);
         if version != VERSION {

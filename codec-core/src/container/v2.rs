@@ -108,11 +108,10 @@ impl Header {
     /// [`Error::Unknown`] for flags of the future, [`Error::OutOfRange`].
     pub fn parse(bytes: &[u8]) -> Result<(Self, usize), Error> {
         let mut r = Reader { bytes, at: 0 };
-        if r.take("magic", 1)?[0] != MAGIC {
-            let mut found = [0; 4];
-            let n = bytes.len().min(4);
-            found[..n].copy_from_slice(&bytes[..n]);
-            return Err(Error::BadMagic { found });
+        let magic = r.take("magic", 1)?[0];
+        if magic != MAGIC {
+            // Only the magic's own byte, so that the error does not depend on how the input is cut.
+            return Err(Error::BadMagic { found: [magic, 0, 0, 0], seen: 1 });
         }
         let flags = r.take("flags", 1)?[0];
         let mode = match (flags & flag::CODED != 0, flags & flag::PRIMED != 0) {

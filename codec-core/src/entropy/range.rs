@@ -6,6 +6,9 @@
 //! and 2^-16 on average. Carries are resolved in the encoder alone (after G. N. N. Martin, 1979, in the
 //! form made common by LZMA); the decoder compares and subtracts. Bytes past the end of the payload
 //! read as zero, so the encoder drops trailing zeros.
+//!
+//! The same decisions have one payload: [`RangeEncoder::finish`] names one number of the last interval, and
+//! [`RangeDecoder::ends_as_written`] tells it from the others.
 
 /// Either end of the coder; the predictor is written once against it.
 pub trait Coder {
@@ -38,10 +41,18 @@ pub enum Part {
 pub const PARTS: usize = 5;
 
 const RENORMALISE_BELOW: u32 = 1 << 24;
+/// Range before the first decision.
+const WHOLE: u32 = u32::MAX;
 
 #[inline]
 fn split(range: u32, p: u32) -> u32 {
     ((u64::from(range) * u64::from(p)) >> 16) as u32
+}
+
+/// The number that a payload names of the interval `low..low + range`: the one with most low bits zero.
+fn named(low: u64, range: u32) -> u64 {
+    let end = low + u64::from(range) - 1;
+    (0..=32).rev().map(|bits| end >> bits << bits).find(|&candidate| candidate >= low).unwrap_or(end)
 }
 
 /// Encoder; finished bytes go to `sink`.
@@ -61,7 +72,7 @@ pub struct RangeEncoder<S> {
 impl<S: FnMut(u8)> RangeEncoder<S> {
     /// A coder that hands its bytes to `sink`.
     pub fn new(sink: S) -> Self {
-        Self { low: 0, range: u32::MAX, held: None, pending: 0, zeros: 0, sink }
+        Self { low: 0, range: WHOLE, held: None, pending: 0, zeros: 0, sink }
     }
 
     fn emit(&mut self, byte: u8) {
@@ -94,17 +105,7 @@ impl<S: FnMut(u8)> RangeEncoder<S> {
 
     /// Writes the shortest string that names a number inside the interval, and returns the sink.
     pub fn finish(mut self) -> S {
-        let end = self.low + u64::from(self.range) - 1;
-        // As many low bits zero as the interval allows.
-        let mut value = end;
-        for bits in (0..=32).rev() {
-            let candidate = end >> bits << bits;
-            if candidate >= self.low {
-                value = candidate;
-                break;
-            }
-        }
-        self.low = value;
+        self.low = named(self.low, self.range);
         for _ in 0..5 {
             self.shift();
         }
@@ -135,8 +136,16 @@ impl<S: FnMut(u8)> Coder for RangeEncoder<S> {
 pub struct RangeDecoder<const BUFFER: usize> {
     /// 0 before the first decision, when four bytes have to be taken in.
     range: u32,
+    /// The payload's number less the low end of the interval.
     code: u32,
-    buffer: heapless::Deque<u8, BUFFER>,
+    /// The last four bytes taken in, zeros past the end included: the payload's number modulo 2^32.
+    named: u32,
+    /// Bytes `start..end` are buffered.
+    buffer: [u8; BUFFER],
+    start: usize,
+    end: usize,
+    /// The byte pushed last; 0 before the first one.
+    last: u8,
 }
 
 impl<const BUFFER: usize> Default for RangeDecoder<BUFFER> {
@@ -146,30 +155,54 @@ impl<const BUFFER: usize> Default for RangeDecoder<BUFFER> {
 }
 
 impl<const BUFFER: usize> RangeDecoder<BUFFER> {
-    /// A decoder at the start of a payload.
+    /// A decoder at the start of a payload. All its bits are zero.
     pub const fn new() -> Self {
-        Self { range: 0, code: 0, buffer: heapless::Deque::new() }
+        Self { range: 0, code: 0, named: 0, buffer: [0; BUFFER], start: 0, end: 0, last: 0 }
     }
 
     /// Takes bytes from `input` while there is room; returns how many.
     pub fn push(&mut self, input: &[u8]) -> usize {
-        let room = BUFFER - self.buffer.len();
-        let n = room.min(input.len());
-        for &byte in &input[..n] {
-            // There is room: n is at most what is free.
-            let _ = self.buffer.push_back(byte);
+        let n = input.len().min(BUFFER - self.buffered());
+        if n > BUFFER - self.end {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.buffered());
+        }
+        self.buffer[self.end..self.end + n].copy_from_slice(&input[..n]);
+        self.end += n;
+        if let Some(&last) = input[..n].last() {
+            self.last = last;
         }
         n
     }
 
     /// Bytes buffered and not yet consumed.
+    #[inline]
     pub fn buffered(&self) -> usize {
-        self.buffer.len()
+        self.end - self.start
+    }
+
+    /// Whether all that was pushed is, byte for byte, what an encoder of the decisions so far has written.
+    pub fn ends_as_written(&self) -> bool {
+        // Nothing was pushed, ever: what is pushed is only moved to the front when more follows.
+        let nothing = self.end == 0;
+        if nothing && self.range == 0 {
+            return true;
+        }
+        // The encoder's low end may be 2^32 more, and its number with it.
+        let low = u64::from(self.named.wrapping_sub(self.code));
+        let is_whole = self.buffered() == 0 && self.range != 0;
+        is_whole && (nothing || self.last != 0) && named(low, self.range) as u32 == self.named
     }
 
     #[inline]
     fn shift(&mut self) {
-        self.code = self.code << 8 | u32::from(self.buffer.pop_front().unwrap_or(0));
+        let mut byte = 0;
+        if self.start < self.end {
+            byte = self.buffer[self.start];
+            self.start += 1;
+        }
+        self.code = self.code << 8 | u32::from(byte);
+        self.named = self.named << 8 | u32::from(byte);
     }
 }
 
@@ -177,7 +210,7 @@ impl<const BUFFER: usize> Coder for RangeDecoder<BUFFER> {
     #[inline]
     fn code(&mut self, _bit: u32, p: u32) -> u32 {
         if self.range == 0 {
-            self.range = u32::MAX;
+            self.range = WHOLE;
             for _ in 0..4 {
                 self.shift();
             }
@@ -196,5 +229,93 @@ impl<const BUFFER: usize> Coder for RangeDecoder<BUFFER> {
             self.shift();
         }
         bit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Probabilities from sure to even, in turn.
+    const ODDS: [u32; 6] = [1 << 15, 65535, 1, 60000, 200, 40000];
+
+    fn odds(i: usize) -> u32 {
+        ODDS[i % ODDS.len()]
+    }
+
+    fn encode(decisions: &[u32]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let mut coder = RangeEncoder::new(|byte| payload.push(byte));
+        for (i, &bit) in decisions.iter().enumerate() {
+            coder.code(bit, odds(i));
+        }
+        let _sink = coder.finish();
+        payload
+    }
+
+    /// So many decisions of `payload`, and whether it ends as an encoder ends.
+    fn decode(payload: &[u8], decisions: usize) -> (Vec<u32>, bool) {
+        let mut coder = RangeDecoder::<8>::new();
+        let mut rest = payload;
+        let found = (0..decisions).map(|i| {
+            rest = &rest[coder.push(rest)..];
+            coder.code(0, odds(i))
+        });
+        let found = found.collect();
+        (found, rest.is_empty() && coder.ends_as_written())
+    }
+
+    /// Decisions number `seed` of a fixed sequence (xorshift32).
+    fn decisions(seed: u32) -> Vec<u32> {
+        let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            state
+        };
+        let len = next() % 70;
+        let sure = next() & 1 == 0;
+        // Likely ones and unlikely ones: the latter take many bytes.
+        (0..len as usize).map(|i| if sure { u32::from(odds(i) > 1 << 14) } else { next() >> 7 & 1 }).collect()
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_ends_as_written() {
+        for seed in 0..5000 {
+            let decisions = decisions(seed);
+            let payload = encode(&decisions);
+            assert_ne!(payload.last(), Some(&0), "seed {seed}: a zero at the end");
+            assert_eq!(decode(&payload, decisions.len()), (decisions, true), "seed {seed}");
+        }
+    }
+
+    /// Another payload may name the same decisions, by another number of their interval or with bytes that do not
+    /// matter: it never passes for what an encoder wrote.
+    #[test]
+    fn no_other_payload_ends_as_written() {
+        let mut same_decisions = 0;
+        for seed in 0..300 {
+            let decisions = decisions(seed);
+            let payload = encode(&decisions);
+            let mut check = |other: &[u8]| {
+                let (found, ends) = decode(other, decisions.len());
+                assert!(!ends || found != decisions, "seed {seed}: {other:02x?} passes for {payload:02x?}");
+                same_decisions += u32::from(found == decisions);
+            };
+            for byte in 0..=255 {
+                check(&[&payload[..], &[byte]].concat());
+                check(&[&payload[..], &[byte, byte]].concat());
+                if let Some((&last, rest)) = payload.split_last()
+                    && last != byte
+                {
+                    check(&[rest, &[byte]].concat());
+                }
+            }
+            for len in 1..8 {
+                check(&[&payload[..], &[0; 8][..len]].concat());
+            }
+        }
+        assert!(same_decisions > 1000, "only {same_decisions} payloads were put to the test");
     }
 }

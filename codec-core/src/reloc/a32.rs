@@ -13,7 +13,7 @@
 //! assert_eq!(A32.relocate(&window, &site, 0x200, 0x20C), Some(0xEB00_0001));
 //! ```
 
-use super::{Isa, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window};
+use super::{Isa, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window, sign_extend, signed_field};
 
 /// `pc` reads as the instruction's address plus this, in bytes.
 const PIPELINE: u32 = 8;
@@ -62,12 +62,12 @@ impl Isa for A32 {
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        decode(window, pc).unwrap_or_else(|| plain(window, 4))
+        decode(window, pc).unwrap_or_else(|| Site::plain_in(window, 4))
     }
 
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         if site.kind == Kind::Plain {
-            return unit_bits(window, site.len);
+            return window.bits(site.len);
         }
         let word = window.u32(0)?;
         let offset = new_target.wrapping_sub(new_pc.wrapping_add(PIPELINE));
@@ -182,30 +182,6 @@ fn canonical_adr(offset: u32) -> Option<(u32, u32)> {
         .map(|rotation| (rotation << 8, value.rotate_left(2 * rotation)))
         .find(|r| r.1 <= 0xFF)
         .map(|r| (opcode, r.0 | r.1))
-}
-
-// Shared by the instruction sets.
-
-/// The `len` bytes (at most 4) at the window's place as a little-endian number.
-pub(super) fn unit_bits(window: &Window<'_>, len: u8) -> Option<u32> {
-    (0..isize::from(len.min(4))).try_fold(0, |bits, i| Some(bits | u32::from(window.u8(i)?) << (8 * i)))
-}
-
-/// A unit without an address: `len` bytes, or what remains of the image.
-pub(super) fn plain(window: &Window<'_>, len: u8) -> Site {
-    Site::plain((1..len).find(|&i| window.u8(isize::from(i)).is_none()).unwrap_or(len))
-}
-
-/// The low `bits` (1 to 32) bits of `value` as a signed number, modulo 2^32.
-pub(super) fn sign_extend(value: u32, bits: u32) -> u32 {
-    let unused = 32 - bits;
-    ((value << unused) as i32 >> unused) as u32
-}
-
-/// `offset` as a signed field of `bits - shift` bits that counts multiples of `2^shift`. `None` if it does not fit.
-pub(super) fn signed_field(offset: u32, bits: u32, shift: u32) -> Option<u32> {
-    let exact = sign_extend(offset, bits) == offset && offset & ((1 << shift) - 1) == 0;
-    exact.then_some((offset >> shift) & ((1 << (bits - shift)) - 1))
 }
 
 #[cfg(test)]

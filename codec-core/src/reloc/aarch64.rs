@@ -13,8 +13,7 @@
 //! assert_eq!(AArch64.relocate(&window, &site, 0x2000, 0x1_2FF0), Some(0x90000080));
 //! ```
 
-use super::a32::{plain, sign_extend, signed_field, unit_bits};
-use super::{Isa, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window};
+use super::{Isa, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window, sign_extend, signed_field};
 
 /// Registers from this number on survive a call.
 const FIRST_CALLEE_SAVED: u32 = 19;
@@ -75,12 +74,12 @@ impl Isa for AArch64 {
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        decode(window, pc).unwrap_or_else(|| plain(window, 4))
+        decode(window, pc).unwrap_or_else(|| Site::plain_in(window, 4))
     }
 
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         if site.kind == Kind::Plain {
-            return unit_bits(window, site.len);
+            return window.bits(site.len);
         }
         let word = window.u32(0)?;
         let offset = new_target.wrapping_sub(new_pc);

@@ -14,8 +14,7 @@
 //! assert_eq!(Avr.relocate(&window, &site, 2, 0x0264), Some(0xE092));
 //! ```
 
-use super::a32::{plain, sign_extend, signed_field, unit_bits};
-use super::{Isa, Kind, Site, Window};
+use super::{Isa, Kind, Site, Window, sign_extend, signed_field};
 
 /// Relative branches count from the instruction's address plus this, in bytes.
 const NEXT: u32 = 2;
@@ -73,12 +72,12 @@ impl Isa for Avr {
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        decode(window, pc).unwrap_or_else(|| plain(window, 2))
+        decode(window, pc).unwrap_or_else(|| Site::plain_in(window, 2))
     }
 
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         if site.kind == Kind::Plain {
-            return unit_bits(window, site.len);
+            return window.bits(site.len);
         }
         let word = u32::from(window.u16(0)?);
         match form(word) {

@@ -56,6 +56,11 @@ impl<'a> Window<'a> {
         let b = self.bytes.get(at..at.checked_add(4)?)?;
         Some(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
     }
+
+    /// The `len` bytes (at most 4) at the place looked at, as a little-endian number.
+    fn bits(&self, len: u8) -> Option<u32> {
+        (0..isize::from(len.min(4))).try_fold(0, |bits, i| Some(bits | u32::from(self.u8(i)?) << (8 * i)))
+    }
 }
 
 /// What a unit holds. The discriminants select adaptive statistics, so each kind of field learns for itself.
@@ -95,6 +100,11 @@ impl Site {
     /// A unit without an address.
     pub const fn plain(len: u8) -> Self {
         Self { len, kind: Kind::Plain, target: 0 }
+    }
+
+    /// A unit without an address: `len` bytes, or what remains of the image.
+    fn plain_in(window: &Window<'_>, len: u8) -> Self {
+        Self::plain((1..len).find(|&i| window.u8(isize::from(i)).is_none()).unwrap_or(len))
     }
 }
 
@@ -199,4 +209,16 @@ impl Isa for IsaKind {
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         dispatch!(self, relocate(window, site, new_pc, new_target))
     }
+}
+
+/// The low `bits` (1 to 32) bits of `value` as a signed number, modulo 2^32.
+fn sign_extend(value: u32, bits: u32) -> u32 {
+    let unused = 32 - bits;
+    ((value << unused) as i32 >> unused) as u32
+}
+
+/// `offset` as a signed field of `bits - shift` bits that counts multiples of `2^shift`. `None` if it does not fit.
+fn signed_field(offset: u32, bits: u32, shift: u32) -> Option<u32> {
+    let exact = sign_extend(offset, bits) == offset && offset & ((1 << shift) - 1) == 0;
+    exact.then_some((offset >> shift) & ((1 << (bits - shift)) - 1))
 }

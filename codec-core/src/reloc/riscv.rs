@@ -16,8 +16,7 @@
 //! assert_eq!(rv32.relocate(&window, &site, 0x400, 0x13F8 + 0x808), Some(0x0000_2097));
 //! ```
 
-use super::a32::{plain, sign_extend, unit_bits};
-use super::{Isa, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window};
+use super::{Isa, Kind, Site, WINDOW_AFTER, WINDOW_BEFORE, Window, sign_extend};
 
 /// RISC-V.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,12 +100,12 @@ impl Isa for RiscV {
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        self.decode(window, pc).unwrap_or_else(|| plain(window, 2))
+        self.decode(window, pc).unwrap_or_else(|| Site::plain_in(window, 2))
     }
 
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         if site.kind == Kind::Plain {
-            return unit_bits(window, site.len);
+            return window.bits(site.len);
         }
         let (word, _) = fetch(window, 0)?;
         match self.form(word) {

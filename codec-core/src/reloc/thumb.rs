@@ -3,7 +3,7 @@
 //! Encodings after the Arm Architecture Reference Manual, Armv7-M, chapter A7.7; the names `T1`..`T4`
 //! are its encoding names.
 
-use super::{Isa, Kind, Site, Window};
+use super::{Isa, Kind, Site, Window, sign_extend, signed_field};
 
 /// Thumb-2 code, halfword aligned.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,31 +43,25 @@ enum Form {
     MoveHigh,
 }
 
-fn sign_extend(value: u32, bits: u32) -> u32 {
-    let shift = 32 - bits;
-    (((value << shift) as i32) >> shift) as u32
-}
-
-/// Whether `offset`, as a signed number, fits `bits` bits and is even.
-fn fits_signed(offset: u32, bits: u32) -> bool {
-    offset & 1 == 0 && sign_extend(offset & (u32::MAX >> (32 - bits)), bits) == offset
-}
-
 fn is_wide(first: u16) -> bool {
     first >> 11 >= 0b11101
 }
 
-fn form(first: u16, second: u16) -> Option<Form> {
-    if !is_wide(first) {
-        return match first >> 11 {
-            0b01001 => Some(Form::Literal8),
-            0b10100 => Some(Form::Adr8),
-            0b11100 => Some(Form::Branch11),
-            _ if first & 0xf000 == 0xd000 && first & 0x0f00 < 0x0e00 => Some(Form::BranchCond8),
-            _ if first & 0xf500 == 0xb100 => Some(Form::CompareBranch),
-            _ => None,
-        };
+/// The form of a 16-bit instruction.
+#[inline]
+fn narrow(first: u16) -> Option<Form> {
+    match first >> 11 {
+        0b01001 => Some(Form::Literal8),
+        0b10100 => Some(Form::Adr8),
+        0b11100 => Some(Form::Branch11),
+        _ if first & 0xf000 == 0xd000 && first & 0x0f00 < 0x0e00 => Some(Form::BranchCond8),
+        _ if first & 0xf500 == 0xb100 => Some(Form::CompareBranch),
+        _ => None,
     }
+}
+
+/// The form of a 32-bit instruction.
+fn wide(first: u16, second: u16) -> Option<Form> {
     if first & 0xf800 == 0xf000 && second & 0x8000 != 0 {
         return match second & 0x5000 {
             0x5000 | 0x1000 => Some(Form::Branch24),
@@ -144,13 +138,13 @@ impl Isa for Thumb {
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
         let Some(first) = window.u16(0) else { return Site::plain(1) };
-        let second = window.u16(2);
-        let len = if is_wide(first) && second.is_some() { 4 } else { 2 };
-        if is_wide(first) && second.is_none() {
-            return Site::plain(2);
-        }
-        let second = second.unwrap_or(0);
-        let Some(form) = form(first, second) else { return Site::plain(len) };
+        let (len, second, form) = if is_wide(first) {
+            let Some(second) = window.u16(2) else { return Site::plain(2) };
+            (4, second, wide(first, second))
+        } else {
+            (2, 0, narrow(first))
+        };
+        let Some(form) = form else { return Site::plain(len) };
         let here = pc.wrapping_add(PC_BIAS);
         let aligned = here & !3;
         let (a, b) = (u32::from(first), u32::from(second));
@@ -203,13 +197,14 @@ impl Isa for Thumb {
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         let first = window.u16(0)?;
         let second = if site.len == 4 { window.u16(2)? } else { 0 };
+        let form = if is_wide(first) { wide(first, second) } else { narrow(first) };
         let here = new_pc.wrapping_add(PC_BIAS);
         let offset = new_target.wrapping_sub(here);
         let from_word = new_target.wrapping_sub(here & !3);
         let a = u32::from(first);
-        let (first, second) = match form(first, second)? {
-            Form::BranchCond8 => (fits_signed(offset, 9).then_some((a & !0xff | offset >> 1 & 0xff) as u16)?, 0),
-            Form::Branch11 => (fits_signed(offset, 12).then_some((a & !0x7ff | offset >> 1 & 0x7ff) as u16)?, 0),
+        let (first, second) = match form? {
+            Form::BranchCond8 => ((a & !0xff | signed_field(offset, 9, 1)?) as u16, 0),
+            Form::Branch11 => ((a & !0x7ff | signed_field(offset, 12, 1)?) as u16, 0),
             Form::CompareBranch => {
                 let ok = offset & 1 == 0 && offset < 128;
                 (ok.then_some((a & !0x02f8 | (offset >> 6 & 1) << 9 | (offset >> 1 & 0x1f) << 3) as u16)?, 0)
@@ -219,18 +214,19 @@ impl Isa for Thumb {
                 (ok.then_some((a & !0xff | from_word >> 2) as u16)?, 0)
             }
             Form::BranchCond20 => {
-                if !fits_signed(offset, 21) {
-                    return None;
-                }
+                signed_field(offset, 21, 1)?;
                 let b = u32::from(second);
                 let a = a & !0x043f | (offset >> 20 & 1) << 10 | offset >> 12 & 0x3f;
                 let b = b & !0x2fff | (offset >> 19 & 1) << 11 | (offset >> 18 & 1) << 13 | offset >> 1 & 0x7ff;
                 (a as u16, b as u16)
             }
-            Form::Branch24 => fits_signed(offset, 25).then(|| with_branch24(first, second, offset))?,
+            Form::Branch24 => {
+                signed_field(offset, 25, 1)?;
+                with_branch24(first, second, offset)
+            }
             Form::CallExchange => {
-                let ok = from_word & 3 == 0 && fits_signed(from_word, 25);
-                ok.then(|| with_branch24(first, second, from_word))?
+                signed_field(from_word, 25, 2)?;
+                with_branch24(first, second, from_word)
             }
             Form::Literal12 => {
                 let (sign, magnitude) = signed_magnitude(from_word, a & 0x80 != 0);

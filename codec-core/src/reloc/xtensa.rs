@@ -12,8 +12,7 @@
 //! assert_eq!((site.len, site.kind, site.target), (3, Kind::Call, 0x4000_0004 + 4));
 //! ```
 
-use super::a32::{plain, sign_extend, signed_field, unit_bits};
-use super::{Isa, Kind, Site, Window};
+use super::{Isa, Kind, Site, Window, sign_extend, signed_field};
 
 /// Branches and calls count from the instruction's address plus this, in bytes.
 const NEXT: u32 = 4;
@@ -69,12 +68,12 @@ impl Isa for Xtensa {
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        decode(window, pc).unwrap_or_else(|| plain(window, 1))
+        decode(window, pc).unwrap_or_else(|| Site::plain_in(window, 1))
     }
 
     fn relocate(&self, window: &Window<'_>, site: &Site, new_pc: u32, new_target: u32) -> Option<u32> {
         if site.kind == Kind::Plain {
-            return unit_bits(window, site.len);
+            return window.bits(site.len);
         }
         let (word, _) = fetch(window)?;
         let offset = new_target.wrapping_sub(new_pc.wrapping_add(NEXT));
@@ -121,7 +120,7 @@ fn fetch(window: &Window<'_>) -> Option<(u32, u8)> {
         8..=13 => 2,
         _ => return None,
     };
-    Some((unit_bits(window, len)?, len))
+    Some((window.bits(len)?, len))
 }
 
 /// How many of the `len` bytes at the window's place are only there to align what follows. They read as the

@@ -18,14 +18,16 @@ pub(super) fn run(args: &ApplyArgs) -> Result<(), CliError> {
     let names: Vec<String> = args.containers.iter().map(|path| shown(path)).collect();
 
     let start = Instant::now();
-    let new = codec::apply(&chain, old.as_deref()).map_err(CliError::codec(format!("apply {}", names.join(", "))))?;
+    let place = format!("apply {}", names.join(", "));
+    let new = codec::apply_within(&chain, old.as_deref(), args.max_size).map_err(CliError::codec(place.as_str()))?;
     let took = start.elapsed();
     write(&args.output, &new)?;
 
     let sent: u64 = containers.iter().map(|container| container.len() as u64).sum();
     if args.record.json {
         let sides = args.old.as_deref().zip(old.as_deref());
-        let record = TransferRecord::new(&args.record.names(), sides, (&args.output, &new), sent, took);
+        let is_delta = codec::is_delta(chain[0]).map_err(CliError::codec(place))?;
+        let record = TransferRecord::new(&args.record.names(), sides, (&args.output, &new), (sent, is_delta), took);
         return print_json(&record);
     }
     let text = format!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::bench::corpus::Classes;
-use crate::codec::{Format, Profile};
+use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::report::transfer::Names;
 
 const EXAMPLES: &str = "\
@@ -146,6 +146,7 @@ impl RecordArgs {
 ///
 /// The result is decoded and compared with NEW before it is written. Random, encrypted or compressed
 /// input cannot shrink: the file is then stored, and gmcf says so. Encrypt after compressing.
+/// Where OLD does not help, the result does not use it, and gmcf says so: such a file can only start a chain.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -180,7 +181,9 @@ pub(crate) struct CompressArgs {
 Examples:
   gmcf apply up.gmcf --old fw-1.0.bin -o fw-1.1.bin
   A chain, oldest first:
-    gmcf apply a.gmcf b.gmcf --old fw-1.0.bin -o fw-1.2.bin")]
+    gmcf apply a.gmcf b.gmcf --old fw-1.0.bin -o fw-1.2.bin
+  From a sender who is not trusted with more than 16 MiB:
+    gmcf apply up.gmcf --old fw-1.0.bin --max-size 16777216 -o fw-1.1.bin")]
 pub(crate) struct ApplyArgs {
     /// GMCF files; several are a chain, oldest first
     #[arg(required = true)]
@@ -191,6 +194,9 @@ pub(crate) struct ApplyArgs {
     /// File to write (`-`: standard output)
     #[arg(short, long, value_name = "NEW")]
     pub(crate) output: PathBuf,
+    /// Longest file that may be rebuilt, each link of a chain included; refused before memory is taken for it
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_SIZE)]
+    pub(crate) max_size: u32,
     #[command(flatten)]
     pub(crate) record: RecordArgs,
 }
@@ -338,6 +344,9 @@ mod tests {
         let Some(Command::Compress(args)) = cli.command else { panic!("not compress") };
         assert_eq!((args.coding.profile, args.coding.format), (ProfileArg::Small, FormatArg::V2));
         assert!(!args.record.json);
+        let cli = Cli::try_parse_from(["gmcf", "apply", "up.gmcf", "-o", "out"]).unwrap();
+        let Some(Command::Apply(args)) = cli.command else { panic!("not apply") };
+        assert_eq!(args.max_size, 1 << 30);
     }
 
     #[test]

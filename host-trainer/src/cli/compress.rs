@@ -24,10 +24,13 @@ pub(super) fn run(args: &CompressArgs) -> Result<(), CliError> {
     write(&args.output, &made.bytes)?;
 
     warn_when_stored(&made, new.len(), &shown(&args.new));
+    if let Some(old) = &args.old {
+        note_when_whole(&made, &shown(old));
+    }
     if args.record.json {
         let sides = args.old.as_deref().zip(old.as_deref());
-        let size = made.bytes.len() as u64;
-        let record = TransferRecord::new(&args.record.names(), sides, (&args.new, &new), size, took);
+        let sent = (made.bytes.len() as u64, made.breakdown.is_delta);
+        let record = TransferRecord::new(&args.record.names(), sides, (&args.new, &new), sent, took);
         return print_json(&record);
     }
     let percent = 100.0 * made.bytes.len() as f64 / new.len().max(1) as f64;
@@ -57,7 +60,7 @@ pub(super) fn with_options<T>(coding: CodingArgs, work: impl FnOnce(&Options<'_>
 
 /// Rebuilds and compares: what does not come back is never written.
 pub(super) fn verify(container: &[u8], old: Option<&[u8]>, new: &[u8]) -> Result<(), CliError> {
-    match codec::apply(&[container], old) {
+    match codec::apply_within(&[container], old, new.len() as u32) {
         Ok(rebuilt) if rebuilt == new => Ok(()),
         Ok(_) => Err(CliError::Internal { what: "the container rebuilds another file; nothing was written".into() }),
         Err(error) => {
@@ -77,6 +80,16 @@ pub(super) fn warn_when_stored(made: &Compressed, new_len: usize, name: &str) {
         ));
     } else if made.breakdown.mode == "stored" {
         note(&format!("note: {name} did not compress: the container holds it as it is."));
+    }
+}
+
+/// Says so on standard error when an old file was given and the container does without it.
+pub(super) fn note_when_whole(made: &Compressed, old: &str) {
+    if !made.breakdown.is_delta {
+        note(&format!(
+            "note: the container does not use the old image {old}: it is smaller without. It can come first in a chain, \
+             not in its middle."
+        ));
     }
 }
 

@@ -177,6 +177,9 @@ fn hint_for_refusal(refusal: &Refusal) -> &'static str {
         }
         Refusal::BadMagic { .. } => "check that this is a .gmcf file; for a chain, the containers come first to last",
         Refusal::UnknownVersion { .. } | Refusal::Unknown { .. } => "a newer gmcf made this: update gmcf",
+        Refusal::OverBudget { field: "new_len" | "memory", .. } => {
+            "if its sender is right, allow more: --max-size BYTES"
+        }
         Refusal::OverBudget { .. } => "compress again with a smaller --profile",
         Refusal::ChainGap { .. } => "a delta of the chain is missing, or the order is wrong: oldest first",
         Refusal::ChainLoop { .. } => "a delta is given twice, or leads back: leave it out",
@@ -197,7 +200,7 @@ mod tests {
     fn exit_codes_tell_classes_apart() {
         assert_eq!(refused(Refusal::OldMissing).exit_code(), exit::IDENTITY);
         assert_eq!(refused(Refusal::WrongOld { expected: [0; 8], found: [1; 8] }).exit_code(), exit::IDENTITY);
-        assert_eq!(refused(Refusal::BadMagic { found: *b"PK\x03\x04" }).exit_code(), exit::REFUSED);
+        assert_eq!(refused(Refusal::BadMagic { found: *b"PK\x03\x04", seen: 4 }).exit_code(), exit::REFUSED);
         assert_eq!(refused(Refusal::ChainGap { index: 1 }).exit_code(), exit::REFUSED);
         let missing = CliError::io("read", Path::new("x"))(io::ErrorKind::NotFound.into());
         assert_eq!(missing.exit_code(), exit::INPUT);

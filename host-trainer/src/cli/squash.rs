@@ -2,7 +2,7 @@
 
 use super::CliError;
 use super::args::SquashArgs;
-use super::compress::{read, summary, verify, warn_when_stored, with_options, write};
+use super::compress::{note_when_whole, read, summary, verify, warn_when_stored, with_options, write};
 use super::output::shown;
 use crate::codec;
 use crate::report::format::thousands;
@@ -23,6 +23,9 @@ pub(super) fn run(args: &SquashArgs) -> Result<(), CliError> {
 
     let rebuilt_len = usize::try_from(made.breakdown.new_len).unwrap_or(usize::MAX);
     warn_when_stored(&made, rebuilt_len, "the end of the chain");
+    if let Some(old) = &args.old {
+        note_when_whole(&made, &shown(old));
+    }
     let text = format!(
         "{} + {} bytes -> {} bytes\n",
         thousands(first.len() as u64),

@@ -23,6 +23,9 @@ pub struct TransferRecord {
     pub new_model_size: u64,
     /// Bytes sent: the container, or all containers of a chain.
     pub delta_size: u64,
+    /// Whether the old file is needed: false for a container, or a chain that starts with one, which does without. Such
+    /// a container can only come first in a chain.
+    pub is_delta: bool,
     /// `new_model_size / delta_size`: 20 means that a twentieth was sent.
     pub compression_ratio: f64,
     /// Milliseconds that this side worked: encoding for `compress`, decoding for `apply`.
@@ -49,7 +52,8 @@ pub struct Names {
 }
 
 impl TransferRecord {
-    /// The record of a transfer that took `took` and came out right.
+    /// The record of a transfer that took `took` and came out right. `sent` is [`TransferRecord::delta_size`] and
+    /// [`TransferRecord::is_delta`].
     ///
     /// Names that are not given are taken from the files: `firmware/2.0.1.bin` is version `2.0.1`
     /// of `firmware`.
@@ -58,9 +62,10 @@ impl TransferRecord {
         names: &Names,
         old: Option<(&Path, &[u8])>,
         new: (&Path, &[u8]),
-        delta_size: u64,
+        sent: (u64, bool),
         took: Duration,
     ) -> Self {
+        let (delta_size, is_delta) = sent;
         let new_size = new.1.len() as u64;
         Self {
             from_version: names.from.clone().or_else(|| old.map(|(path, _)| stem(path))),
@@ -69,6 +74,7 @@ impl TransferRecord {
             original_model_size: old.map_or(0, |(_, bytes)| bytes.len() as u64),
             new_model_size: new_size,
             delta_size,
+            is_delta,
             compression_ratio: new_size as f64 / delta_size.max(1) as f64,
             transfer_time_ms: took.as_secs_f64() * 1e3,
             is_lossless: true,
@@ -145,7 +151,7 @@ mod tests {
             &Names::default(),
             Some((Path::new("fw/1.0.bin"), b"old!")),
             (Path::new("fw/1.1.bin"), b"new file"),
-            2,
+            (2, true),
             Duration::from_millis(5),
         );
         assert_eq!(record.from_version.as_deref(), Some("1.0"));
@@ -163,6 +169,7 @@ mod tests {
                 "created_at",
                 "delta_size",
                 "from_version",
+                "is_delta",
                 "is_lossless",
                 "new_hash",
                 "new_model_size",
@@ -177,7 +184,8 @@ mod tests {
 
     #[test]
     fn without_an_old_file_the_old_side_is_null() {
-        let record = TransferRecord::new(&Names::default(), None, (Path::new("x.bin"), b"abc"), 30, Duration::ZERO);
+        let record =
+            TransferRecord::new(&Names::default(), None, (Path::new("x.bin"), b"abc"), (30, false), Duration::ZERO);
         assert_eq!((record.from_version, record.original_hash, record.original_model_size), (None, None, 0));
         assert_eq!(record.content_name, "x.bin");
         assert_eq!(&record.new_hash[..16], "ddaf35a193617aba");

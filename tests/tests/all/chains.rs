@@ -67,6 +67,21 @@ fn broken_chains_are_named() {
     assert_eq!(refusal(&[whole(1), delta(1, 2), delta(2, 1)], None), Error::ChainLoop { index: 2 });
 }
 
+/// The old image of a lone delta is identified once, by the decoder; what is said of a wrong one is the same.
+#[test]
+fn a_lone_delta_knows_its_old_image() {
+    let wrong = |found: &[u8]| Error::WrongOld { expected: id(0).old().0, found: Id::of(found).old().0 };
+    assert_eq!(apply_all(&[delta(0, 1)], Some(0)), Ok(content(1)));
+    assert_eq!(refusal(&[delta(0, 1)], Some(5)), wrong(&content(5)));
+    // A file, other than a slot of flash, has no bytes behind the image.
+    let longer = [&content(0)[..], b"x"].concat();
+    for old in [&longer[..], &longer[..150]] {
+        assert_eq!(apply(&[&delta(0, 1)], Some(old)), Err(CodecError::Refused(wrong(old))));
+    }
+    // Standing still is no loop.
+    assert_eq!(apply_all(&[delta(0, 0)], Some(0)), Ok(content(0)));
+}
+
 /// The chain is judged before any link is decoded: the first payload is damaged, and the gap behind it is named.
 #[test]
 fn the_whole_chain_is_checked_first() {

@@ -1,9 +1,11 @@
 //! How input and output are cut into pieces never changes the result. `feed` itself checks that nothing beyond what
 //! was written is touched, and fills the output with something else each time.
 
+use codec_core::container::v2::{Header, MAGIC};
 use host_trainer::codec::{Format, Profile, compress};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use tests::craft;
 use tests::data::{lines, noise, options, pair_named};
 use tests::device::{Cut, End, feed, with_device};
 
@@ -83,6 +85,41 @@ fn every_split_of_a_delta_of_text() {
     }
     for lent in (0..=update.new.len()).step_by(7).chain(update.new.len() - 8..=update.new.len()) {
         update.check([(usize::MAX, lent)]);
+    }
+}
+
+/// The error too is the same, in its fields and all.
+#[test]
+fn refusals_do_not_depend_on_the_cuts() {
+    let update = Update::bundled("txt-cp-neopixel", Profile::Small);
+    let (header, header_len) = Header::parse(&update.container).unwrap();
+    let payload = &update.container[header_len..];
+    let with = |header: Header, payload: &[u8]| craft::container(header, payload);
+    let mut other_digest = header;
+    other_digest.digest.0[0] ^= 1;
+    let zero_behind = [payload, &[0]].concat();
+    let last = |mask: u8| [&payload[..payload.len() - 1], &[payload[payload.len() - 1] ^ mask]].concat();
+    let no_isa = craft::payload(|coder| craft::head(coder, 31, 0));
+    let cases: [(&[u8], Vec<u8>); 9] = [
+        (&update.old, b"PK\x03\x04 no GMCF file".to_vec()),
+        (&update.old, [&[MAGIC, 0xff][..], payload].concat()),
+        (&[], update.container.clone()),
+        (&update.new, update.container.clone()),
+        (&update.old, with(other_digest, payload)),
+        (&update.old, with(header, &zero_behind)),
+        (&update.old, with(header, &last(1))),
+        (&update.old, with(header, &last(0x80))),
+        (&update.old, with(header, &[&no_isa[..], &[0]].concat())),
+    ];
+    for (i, (old, container)) in cases.iter().enumerate() {
+        let refusal = |cut: Cut| {
+            let slot = update.new.len();
+            with_device(update.profile, old, |device| feed(device, container, slot, || cut, |_| true)).refusal()
+        };
+        let whole = refusal((usize::MAX, usize::MAX));
+        for cut in [(1, 1), (1, usize::MAX), (usize::MAX, 1), (7, 3), (200, 100)] {
+            assert_eq!(refusal(cut), whole, "case {i}, {cut:?}");
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use codec_core::Error;
 use codec_core::container::v2::{Header, Mode, Old};
 use codec_core::container::{v1, v2};
-use host_trainer::codec::{CodecError, Format, Profile, apply, compress};
+use host_trainer::codec::{CodecError, Format, MAX_SIZE, Profile, apply, apply_within, compress, inspect};
 use tests::data::{options, pair_named};
 use tests::device::{End, Outcome, decode};
 
@@ -46,18 +46,19 @@ fn parse(bytes: &[u8]) -> Error {
     let error = Header::parse(&padded).unwrap_err();
     let outcome = decode(PROFILE, &[], &padded, 1 << 16);
     assert!(outcome.output.is_empty());
-    // A device takes the first byte alone, so its error shows less of a wrong magic.
-    let is_magic = matches!((error, outcome.refusal()), (Error::BadMagic { .. }, Error::BadMagic { .. }));
-    assert!(is_magic || outcome.refusal() == error, "{error}, but {:?}", outcome.end);
+    assert_eq!(outcome.refusal(), error);
     error
 }
 
 #[test]
 fn magic_and_flags() {
-    assert_eq!(apply(&[b"\x7fELF\x02\x01\x01\0"], None), Err(Error::BadMagic { found: *b"\x7fELF" }.into()));
+    let found = *b"\x7fELF";
+    assert_eq!(apply(&[b"\x7fELF\x02\x01\x01\0"], None), Err(Error::BadMagic { found, seen: 4 }.into()));
     assert_eq!(apply(&[b"GMCF\x03\0\0\0"], None), Err(Error::UnknownVersion { found: 3 }.into()));
-    // To a device, which reads version 2 alone, version 1 is no GMCF file.
-    assert!(matches!(parse(b"GMCF\x01\0\0\0"), Error::BadMagic { found: [b'G', ..] }));
+    // To a device, which reads version 2 alone, version 1 is no GMCF file, and its magic is one byte.
+    let error = parse(b"GMCF\x01\0\0\0");
+    assert_eq!(error, Error::BadMagic { found: [b'G', 0, 0, 0], seen: 1 });
+    assert_eq!(error.to_string(), "not a GMCF file: it starts with [47]");
     for flags in [0x20, 0x40, 0x80, 0xff, 0x10, 0x14] {
         assert_eq!(parse(&[v2::MAGIC, flags]), unknown("flags", flags.into()), "flags {flags:#x}");
     }
@@ -100,6 +101,44 @@ fn a_new_length_that_is_not_true() {
         let end = lie.decode().end;
         assert!(matches!(end, End::SlotFull) || matches!(end, End::Refused(e) if is_damage(e)), "{name}: {end:?}");
     }
+}
+
+/// What the caller does not want to hold is refused by the header alone: before anything is decoded, and before memory
+/// is taken for it. That the rest is missing does not come up.
+#[test]
+fn a_length_above_the_callers_limit() {
+    let over = |requested: u32, limit: u32| {
+        let (requested, limit) = (requested.into(), limit.into());
+        CodecError::Refused(Error::OverBudget { field: "new_len", requested, limit })
+    };
+    for name in ["txt-cp-neopixel", "rand-512"] {
+        let true_parts = parts(name);
+        let len = true_parts.new.len() as u32;
+        let old = true_parts.header.old.map(|_| true_parts.old);
+        let container = pair_named(name).container(PROFILE);
+        assert_eq!(apply_within(&[container], old, len).as_deref(), Ok(true_parts.new), "{name}");
+        assert_eq!(apply_within(&[container], old, len - 1), Err(over(len, len - 1)), "{name}");
+        // A difference of lengths that still names the same old image.
+        let new_len = MAX_SIZE + 1;
+        let lie = Header { new_len, ..true_parts.header }.emit().unwrap();
+        assert_eq!(apply(&[&lie], old), Err(over(new_len, MAX_SIZE)), "{name}");
+        if old.is_some() {
+            assert_eq!(inspect(&lie, old).map(|_| ()), Err(over(new_len, MAX_SIZE)));
+        }
+    }
+}
+
+/// A version 1 layer may not hold more than a file of the allowed length, stored.
+#[test]
+fn a_layer_above_the_callers_limit() {
+    let pair = pair_named("txt-cp-neopixel");
+    let layered = compress(&pair.new, None, &options(PROFILE, Format::V1)).unwrap().bytes;
+    let most = pair.new.len() as u32;
+    assert_eq!(apply_within(&[&layered], None, most).as_ref(), Ok(&pair.new));
+    let refused = apply_within(&[&layered], None, 100);
+    let limit = 100 + v2::MAX_HEADER_LEN as u64;
+    let is_right = |error: &Error| matches!(error, Error::OverBudget { field: "memory", limit: l, .. } if *l == limit);
+    assert!(matches!(&refused, Err(CodecError::Refused(error)) if is_right(error)), "{refused:?}");
 }
 
 #[test]
@@ -149,11 +188,10 @@ fn a_payload_length_that_is_not_true() {
         let (outcome, have) = longer(more, 0);
         assert_eq!(outcome.refusal(), Error::Truncated { field: "payload", need: have + u64::from(more), have });
     }
-    // Zeros at the payload's end are not sent, and the coder reads a few bytes ahead: so much may stand there.
+    // The coder reads a few bytes ahead, so these change no decision: they are refused all the same.
     for more in 1..8 {
-        let (outcome, _) = longer(more, more as usize);
-        let is_right = outcome.accepted() == Some(parts("fw-nodepixel").new);
-        assert!(is_right || is_damage(outcome.refusal()), "{more} more: {:?}", outcome.end);
+        let error = longer(more, more as usize).0.refusal();
+        assert!(is_damage(error), "{more} more: {error}");
     }
     for more in [64, 1000] {
         let error = longer(more, more as usize).0.refusal();
@@ -169,6 +207,34 @@ fn a_payload_length_that_is_not_true() {
     let mut lie = parts("fw-nodepixel");
     lie.header.payload_len = 0;
     assert_eq!(lie.decode().refusal(), unknown("isa", 31));
+}
+
+/// Bytes past the payload's end read as zeros, so a writer drops them; one that stands there is no file of his.
+#[test]
+fn zeros_at_the_end_of_a_payload() {
+    for name in ["txt-cp-neopixel", "fw-nodepixel", "fw-espboot-c3 2.1.0"] {
+        for zeros in 1..8 {
+            let mut lie = parts(name);
+            assert_ne!(lie.payload.last(), Some(&0));
+            lie.header.payload_len += zeros;
+            lie.payload.extend(vec![0; zeros as usize]);
+            let outcome = lie.decode();
+            assert_eq!(outcome.refusal(), Error::Corrupt { field: "payload" }, "{name}, {zeros} zeros");
+        }
+    }
+}
+
+/// Whatever else the last byte could be, and the file the same: the writer's is the only one.
+#[test]
+fn another_last_byte_of_a_payload() {
+    let mut lie = parts("txt-cp-neopixel");
+    let last = lie.payload.len() - 1;
+    let wanted = lie.payload[last];
+    for byte in (0..=255).filter(|&byte| byte != wanted) {
+        lie.payload[last] = byte;
+        let error = lie.decode().refusal();
+        assert!(is_damage(error), "{byte:#04x}: {error}");
+    }
 }
 
 #[test]

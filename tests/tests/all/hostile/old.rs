@@ -6,8 +6,11 @@ use codec_core::Error;
 use codec_core::container::digest::Id;
 use codec_core::container::v2::Header;
 use codec_core::limits;
+use codec_core::predict::prior::PRIOR;
 use codec_core::storage::ReadAt;
+use host_trainer::align::Alignment;
 use host_trainer::codec::{CodecError, Profile, apply};
+use host_trainer::fit::encode::{Job, encode, with_big_stack};
 use tests::data::{Pair, noise, pair_named};
 use tests::device::{End, decode, feed};
 
@@ -55,17 +58,30 @@ fn other_images_of_the_same_length() {
 #[test]
 fn an_image_that_is_too_short() {
     let whole = pair().old();
-    for len in [0, 1, whole.len() / 2, whole.len() - 1] {
+    for len in [1, whole.len() / 2, whole.len() - 1] {
         let (device, host) = refusals(&whole[..len]);
         assert!(matches!(device, Error::Storage { offset, len: n } if (offset + n) as usize > len), "{device}");
         assert_eq!(host, wrong(&whole[..len]));
     }
 }
 
+/// To a device, storage without a byte is no image; to the host, an empty file is another one.
 #[test]
 fn no_image_at_all() {
     let container = pair().container(PROFILE);
+    assert_eq!(refusals(&[]), (Error::OldMissing, wrong(&[])));
     assert_eq!(apply(&[container], None), Err(CodecError::Refused(Error::OldMissing)));
+}
+
+/// An old image of no bytes is an image: a delta against it needs nothing to read.
+#[test]
+fn an_empty_image() {
+    let new = &pair().new[..500];
+    let job = Job { new, old: Some(&[]), profile: PROFILE, prior: PRIOR };
+    let container = with_big_stack(|| encode(&job, &Alignment::default(), false)).unwrap().bytes;
+    assert_eq!(decode(PROFILE, &[], &container, new.len()).accepted(), Some(new));
+    assert_eq!(apply(&[&container], Some(&[])).as_deref(), Ok(new));
+    assert_eq!(apply(&[&container], None), Err(CodecError::Refused(Error::OldMissing)));
 }
 
 /// A slot of flash is longer than the image in it: what lies behind must not matter.
