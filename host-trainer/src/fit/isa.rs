@@ -6,9 +6,10 @@ use codec_core::reloc::address::{AddressModel, Stretch, Target};
 use codec_core::reloc::{Isa, IsaKind, Kind};
 
 /// The old image is asked in blocks of so many bytes.
-const BLOCK: u32 = 256;
-/// What another instruction set must explain before it is switched to and back, bytes of changed units a switch.
-const SWITCH: i64 = 48;
+const BLOCK: u32 = 128;
+/// What a change of the instruction set is taken to cost, in bytes of changed units that it must explain. Updates that
+/// change little have little evidence; in those that change much, some of it is chance.
+const SWITCHES: [i64; 2] = [8, 48];
 
 /// By block of the old image: bytes of changed units that relocation through `segments` predicts, less those of
 /// unchanged ones that it would break.
@@ -95,11 +96,11 @@ fn model(labels: &[IsaKind], old_len: u32) -> Option<AddressModel> {
     Some(model)
 }
 
-/// The instruction sets by parts of the image, where more than one is used.
-fn mixed(scores: &[(IsaKind, Vec<i64>)], old_len: u32) -> Option<AddressModel> {
+/// The instruction sets by parts of the image when a change costs `switch`, where more than one is used.
+fn mixed(scores: &[(IsaKind, Vec<i64>)], switch: i64, old_len: u32) -> Option<AddressModel> {
     // A higher price leaves fewer stretches; in the end there is one set for all.
-    let models = (0..20).map(|doubled| model(&label(scores, SWITCH << doubled), old_len));
-    models.flatten().next().filter(|model| !model.stretches().is_empty())
+    let mut models = (0..30).filter_map(|doubled| model(&label(scores, switch << doubled), old_len));
+    models.next().filter(|model| !model.stretches().is_empty())
 }
 
 /// The instruction sets worth trying, best first, without regions; never [`IsaKind::Plain`] for all of the image.
@@ -119,5 +120,51 @@ pub fn candidates(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<AddressMo
     scored.sort_by_key(|(score, isa)| (std::cmp::Reverse(*score), isa.id()));
     let best = scored.first().map_or(0, |s| s.0);
     let single = scored.into_iter().filter(|(score, _)| score * 2 >= best).take(2);
-    single.map(|(_, isa)| AddressModel::new(isa)).chain(mixed(&blocks, old.len() as u32)).collect()
+    let mut models: Vec<_> = single.map(|(_, isa)| AddressModel::new(isa)).collect();
+    models.extend(SWITCHES.into_iter().filter_map(|switch| mixed(&blocks, switch, old.len() as u32)));
+    models.dedup();
+    models
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SWITCH: i64 = 8;
+
+    /// Scores of two sets, a block a column.
+    fn scores(thumb: &[i64], rv32: &[i64]) -> Vec<(IsaKind, Vec<i64>)> {
+        vec![(IsaKind::Thumb, thumb.to_vec()), (IsaKind::Rv32, rv32.to_vec())]
+    }
+
+    #[test]
+    fn little_evidence_switches_nothing() {
+        let scores = scores(&[40, 2, -3, 40], &[0, 4, 4, 0]);
+        assert_eq!(label(&scores, SWITCH), [IsaKind::Thumb; 4]);
+        assert!(mixed(&scores, SWITCH, 4 * BLOCK).is_none());
+    }
+
+    #[test]
+    fn the_longer_part_is_the_rest() {
+        let scores = scores(&[40, 0, 0, -40, 0], &[-40, 0, 20, 40, 20]);
+        let model = mixed(&scores, SWITCH, 5 * BLOCK - 1).unwrap();
+        assert_eq!(model.isa, IsaKind::Rv32);
+        assert!(matches!(model.stretches(), [Stretch { start: 0, isa: IsaKind::Thumb, .. }]), "{model:?}");
+        assert_eq!(model.isa_at(3 * BLOCK).0, IsaKind::Rv32);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_asked_again_at_a_higher_price() {
+        // Many small islands, and a large one that is worth a stretch at any price.
+        let islands: Vec<i64> = (0..40).map(|i| if i % 2 == 0 { 20 } else { -20 }).collect();
+        let thumb = [&islands[..], &[-1000; 10], &[0; 50]].concat();
+        let rv32: Vec<i64> = thumb.iter().map(|score| -score).collect();
+        let model = mixed(&scores(&thumb, &rv32), SWITCH, 100 * BLOCK).unwrap();
+        assert_eq!(model.isa_at(45 * BLOCK).0, IsaKind::Rv32, "{model:?}");
+    }
+
+    #[test]
+    fn no_image_has_no_parts() {
+        assert!(mixed(&scores(&[], &[]), SWITCH, 0).is_none());
+    }
 }
