@@ -11,7 +11,7 @@ const GATES: usize = 64;
 const LIMIT: u32 = 1000;
 const RATE: i32 = 4;
 /// Units since the last miss after which a stretch counts as clean.
-const SURE_AFTER: u32 = 32;
+const SURE_AFTER: u32 = 12;
 
 /// Adaptive state of the hit flags.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct HitModel {
     by_edge: [FineCounter; 64],
     by_detail: [FineCounter; 128],
     second: [FineCounter; CLASSES],
-    sure: [FineCounter; 8],
+    sure: [FineCounter; 64],
     mixer: Mixer<INPUTS, GATES>,
     /// Flags coded last, newest in bit 0; 1 is a miss.
     history: u32,
@@ -45,7 +45,7 @@ impl HitModel {
             by_edge: [zero; 64],
             by_detail: [zero; 128],
             second: [zero; CLASSES],
-            sure: [zero; 8],
+            sure: [zero; 64],
             mixer: Mixer::new(0),
             history: 0,
             distance: 0,
@@ -79,7 +79,7 @@ impl HitModel {
     pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, unit: &Unit, hit: u32) -> bool {
         if self.distance >= SURE_AFTER && unit.is_clean() {
             // A clean stretch: one counter, so that it costs little more than a copy.
-            let counter = &mut self.sure[(log2(self.distance) / 2).min(7) as usize];
+            let counter = &mut self.sure[(unit.site.kind as usize) << 3 | (log2(self.distance) / 2).min(7) as usize];
             let hit = coder.code(hit, counter.p());
             counter.learn(hit, LIMIT);
             self.note(hit);
