@@ -1,7 +1,7 @@
 //! The decoder: sans-IO, fixed memory, verified result.
 
 use crate::Error;
-use crate::container::digest::{Id, Sha256};
+use crate::container::digest::{Hasher, Id};
 use crate::container::v2::{Header, MAX_HEADER_LEN, Mode};
 use crate::delta::map::{MapModel, Segment};
 use crate::entropy::RangeDecoder;
@@ -87,7 +87,7 @@ pub struct Decoder<
     address: AddressModel,
     rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>,
     /// Likewise. Of all that was written.
-    digest: heapless::Vec<Sha256, 1>,
+    digest: heapless::Vec<Hasher, 1>,
     pending: heapless::Vec<u8, MAX_STEP>,
 }
 
@@ -271,7 +271,7 @@ impl<
         self.phase = self.open(&header)?;
         let full = Error::Corrupt { field: "header" };
         self.parsed.push(header).map_err(|_| full)?;
-        self.digest.push(Sha256::new()).map_err(|_| full)
+        self.digest.push(Hasher::new()).map_err(|_| full)
     }
 
     /// Checks budgets and the old image, and sets the tables up.
@@ -400,7 +400,7 @@ fn piece_bytes(phase: Phase) -> usize {
 /// # Errors
 /// [`Error::Storage`] when it is shorter or cannot be read.
 pub fn identify(source: &mut impl ReadAt, len: u32) -> Result<Id, Error> {
-    let mut digest = Sha256::new();
+    let mut digest = Hasher::new();
     let mut buffer = [0; 128];
     let mut at = 0;
     while at < len {

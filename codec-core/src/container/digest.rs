@@ -1,9 +1,12 @@
-//! Digests: SHA-256 cut to 16 bytes names a content, SHA-512 seals a version 1 container.
+//! Digests: BLAKE2s of 16 bytes (RFC 7693, no key) names a content, SHA-512 seals a version 1 container.
+//!
+//! A device hashes the old image and the new one for every update. BLAKE2s takes two thirds of the instructions of
+//! SHA-256 on a Cortex-M3, and half of its flash.
 //!
 //! ```
-//! use codec_core::container::digest::{Id, Sha256};
+//! use codec_core::container::digest::{Hasher, Id};
 //!
-//! let mut hasher = Sha256::new();
+//! let mut hasher = Hasher::new();
 //! hasher.update(b"a");
 //! hasher.update(b"bc");
 //! let id = hasher.finish();
@@ -13,6 +16,8 @@
 
 use core::fmt;
 
+use blake2::Blake2s;
+use blake2::digest::consts::U16;
 use sha2::Digest as _;
 
 /// Bytes of an [`Id`].
@@ -22,7 +27,7 @@ pub const OLD_ID_LEN: usize = 8;
 /// Bytes of a SHA-512 digest.
 pub const SHA512_LEN: usize = 64;
 
-/// Identity of a content: the first 16 bytes of its SHA-256.
+/// Identity of a content: its BLAKE2s of 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub [u8; ID_LEN]);
 
@@ -35,7 +40,7 @@ pub struct OldId(pub [u8; OLD_ID_LEN]);
 impl Id {
     /// The identity of `content`.
     pub fn of(content: &[u8]) -> Self {
-        let mut hasher = Sha256::new();
+        let mut hasher = Hasher::new();
         hasher.update(content);
         hasher.finish()
     }
@@ -65,11 +70,11 @@ impl fmt::Display for OldId {
     }
 }
 
-/// Streaming SHA-256 that ends in an [`Id`].
+/// Streaming hash that ends in an [`Id`].
 #[derive(Clone, Debug, Default)]
-pub struct Sha256(sha2::Sha256);
+pub struct Hasher(Blake2s<U16>);
 
-impl Sha256 {
+impl Hasher {
     /// A hasher that has seen nothing.
     pub fn new() -> Self {
         Self::default()
@@ -82,8 +87,7 @@ impl Sha256 {
 
     /// The identity of all bytes taken in.
     pub fn finish(self) -> Id {
-        let full: [u8; 32] = self.0.finalize().into();
-        Id(prefix(&full))
+        Id(self.0.finalize().into())
     }
 }
 
@@ -144,7 +148,7 @@ mod tests {
         let content: Vec<u8> = (0..300u32).map(|i| (i * 7) as u8).collect();
         for split in 0..content.len() {
             let (a, b) = content.split_at(split);
-            let (mut short, mut long) = (Sha256::new(), Sha512::new());
+            let (mut short, mut long) = (Hasher::new(), Sha512::new());
             for part in [a, b] {
                 short.update(part);
                 long.update(part);

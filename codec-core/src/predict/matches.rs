@@ -59,10 +59,20 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         self.index[slot] = place + 1;
     }
 
-    /// Appends a byte of the new file at offset `pos`.
+    /// Appends bytes of the new file at offset `pos`, at most four.
     #[inline]
-    pub(crate) fn push(&mut self, pos: u32, byte: u8) {
-        self.history[(pos & (self.history_len - 1)) as usize] = byte;
+    pub(crate) fn push(&mut self, pos: u32, bytes: &[u8]) {
+        let at = (pos & (self.history_len - 1)) as usize;
+        // Whole units mostly, at once: this is done for every one of them.
+        if let Some(place) = self.history[..self.history_len as usize].get_mut(at..at + 4)
+            && let &[a, b, c, d] = bytes
+        {
+            place.copy_from_slice(&[a, b, c, d]);
+        } else {
+            for (i, &byte) in bytes.iter().enumerate() {
+                self.history[(at + i) & (self.history_len as usize - 1)] = byte;
+            }
+        }
     }
 
     fn byte<O: ReadAt>(&self, old: &mut OldImage<O>, pos: u32, place: u32) -> Result<Option<u8>, Error> {

@@ -255,13 +255,12 @@ impl<
                 1
             }
         };
-        let inserted = segment.is_none();
-        for &byte in &out[..len] {
-            self.recent = self.recent << 8 | u64::from(byte);
-            self.matches.push(self.pos, byte);
-            self.pos += 1;
-        }
-        if !inserted {
+        // The bytes in the order of the file, as the newest.
+        let word = u64::from(u32::from_be_bytes(*out) >> (32 - 8 * len));
+        self.recent = self.recent << (8 * len) | word;
+        self.matches.push(self.pos, &out[..len]);
+        self.pos += len as u32;
+        if segment.is_some() {
             self.matches.leave();
         }
         Ok(len)
