@@ -46,16 +46,30 @@ const BUCKET: usize = 4;
 /// Least number of words that the network works with: a pair of buckets for every context.
 pub(crate) const LEAST_SLOTS: usize = 64 / 2 * 2 * BUCKET;
 
+/// A slot that has seen nothing.
+const UNSEEN: u16 = Slot::NEW.to_bits();
+
+/// An expert that names the byte, as far as its bits are known.
+#[derive(Clone, Copy, Debug)]
+struct Named {
+    number: u8,
+    byte: u8,
+    /// First of its two slots.
+    slot: u16,
+}
+
 /// Adaptive state of the network, but for its slots.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteModel {
-    /// First bucket of every context, and the end of the last. Differences are even.
-    starts: [u32; CONTEXTS + 1],
-    /// Logits of the decision at hand, and the words at which the contexts' buckets start. They live here because
-    /// clearing them on the stack for every decision costs a small core more than the mixing of an input.
+    /// Where the buckets of every context end, and the next one's start: even numbers.
+    ends: [u32; CONTEXTS],
+    /// Logits of the decision at hand, the contexts' buckets, and the experts that are not refuted. They live here
+    /// because clearing them on the stack for every decision costs a small core more than the mixing of an input.
     inputs: [i32; INPUTS],
     places: [u32; CONTEXTS],
-    experts: [[Slot; 64 * 2]; EXPERTS],
+    named: [Named; EXPERTS],
+    /// By expert, class, and half of the byte.
+    experts: [Slot; EXPERTS * 64 * 2],
     mixer: Mixer<INPUTS, GATES>,
 }
 
@@ -63,63 +77,75 @@ impl ByteModel {
     /// A network that must be started before use.
     pub(crate) const fn new() -> Self {
         Self {
-            starts: [0; CONTEXTS + 1],
+            ends: [0; CONTEXTS],
             inputs: [0; INPUTS],
             places: [0; CONTEXTS],
-            experts: [[Slot::ZERO; 128]; EXPERTS],
+            named: [Named { number: 0, byte: 0, slot: 0 }; EXPERTS],
+            experts: [Slot::ZERO; EXPERTS * 128],
             mixer: Mixer::new(0),
         }
     }
 
     /// Starts over with these words, at least [`LEAST_SLOTS`], for `contexts` contexts.
     pub(crate) fn start(&mut self, slots: &mut [u16], contexts: usize) {
-        slots.fill(Slot::NEW.to_bits());
+        slots.fill(UNSEEN);
         let buckets = slots.len() / BUCKET;
         let whole: u32 = SHARE[..contexts.min(CONTEXTS)].iter().sum();
         let mut shares = 0;
-        for (start, share) in self.starts.iter_mut().zip(SHARE.into_iter().chain([0])) {
-            *start = (buckets as u64 * u64::from(shares.min(whole)) / u64::from(whole)) as u32 & !1;
+        for (end, share) in self.ends.iter_mut().zip(SHARE) {
             shares += share;
+            *end = (buckets as u64 * u64::from(shares.min(whole)) / u64::from(whole)) as u32 & !1;
         }
     }
 
     /// Everything but the slots, in the order of the prior.
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
-        for expert in &mut self.experts {
-            visitor.slots("bytes.experts", expert);
-        }
+        visitor.slots("bytes.experts", &mut self.experts);
         self.mixer.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer", w));
     }
 
     /// Looks the buckets of the next two bits up; `node` are the bits of the byte so far, with a 1 before them.
     fn find(&mut self, slots: &mut [u16], contexts: &[u32], node: u32) {
+        let (buckets, _) = slots.as_chunks_mut::<BUCKET>();
         let salt = node.wrapping_mul(0x9e37_79b1);
-        for ((context, place), range) in contexts.iter().zip(&mut self.places).zip(self.starts.windows(2)) {
+        let mut start = 0;
+        for ((context, place), end) in contexts.iter().zip(&mut self.places).zip(&self.ends) {
             let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
             let check = h as u16;
-            let within = (u64::from(h) * u64::from(range[1] - range[0]) >> 32) as u32;
-            let first = (range[0] + within) as usize * BUCKET;
-            let second = (range[0] + (within ^ 1)) as usize * BUCKET;
-            *place = if slots[first] == check {
-                first
-            } else if slots[second] == check {
-                second
-            } else {
-                // Neither is this context's: the one that has seen less makes way, and the other comes closer to it.
-                let count = |at: usize| Slot::from_bits(slots[at + 1]).count();
-                let (new, kept) = if count(second) < count(first) { (second, first) } else { (first, second) };
-                slots[kept + 1] -= u16::from(count(kept) > 0);
-                slots[new] = check;
-                slots[new + 1..new + BUCKET].fill(Slot::NEW.to_bits());
-                new
-            } as u32;
+            let first = start + (u64::from(h) * u64::from(end - start) >> 32) as u32;
+            start = *end;
+            let second = first ^ 1;
+            let (a, b) = (buckets[first as usize][0], buckets[second as usize][0]);
+            if a == check || b == check {
+                *place = if a == check { first } else { second };
+                continue;
+            }
+            // Neither is this context's: the one that has seen less makes way, and the other comes closer to it.
+            let seen = buckets[first as usize][1] & 15;
+            let other = buckets[second as usize][1] & 15;
+            let (new, kept) = if other < seen { (second, first) } else { (first, second) };
+            *place = new;
+            buckets[new as usize] = [check, UNSEEN, UNSEEN, UNSEEN];
+            if seen | other > 0 {
+                buckets[kept as usize][1] -= 1;
+            }
         }
     }
 
     /// Codes one byte. `slots` are the words that [`ByteModel::start`] was given.
     pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, slots: &mut [u16], situation: &Situation<'_>, byte: u8) -> u8 {
         let count = situation.contexts.len().min(CONTEXTS);
-        let used = FIXED + count;
+        self.inputs[..EXPERTS].fill(0);
+        self.inputs[EXPERTS] = 256;
+        // Experts whose byte may still come.
+        let mut alive = 0;
+        for (number, expert) in situation.experts.iter().enumerate() {
+            if let Some(byte) = expert.byte {
+                let slot = (number << 7 | usize::from(expert.class & 63) << 1) as u16;
+                self.named[alive] = Named { number: number as u8, byte, slot };
+                alive += 1;
+            }
+        }
         let mut node = 1u32;
         let mut within = 1;
         for k in (0..8).rev() {
@@ -129,40 +155,38 @@ impl ByteModel {
                 within = 1;
             }
             for (place, input) in self.places[..count].iter().zip(&mut self.inputs[FIXED..]) {
-                *input = Slot::from_bits(slots[(place + within) as usize]).logit();
+                *input = Slot::from_bits(slots[*place as usize * BUCKET + within]).logit();
             }
-            let mut named_by = [None; EXPERTS];
-            for (e, expert) in situation.experts.iter().enumerate() {
-                self.inputs[e] = 0;
-                let Some(named) = expert.byte else { continue };
-                let named = u32::from(named) | 256;
-                if named >> (k + 1) != node {
-                    continue;
-                }
-                let named = named >> k & 1;
-                let at = usize::from(expert.class) << 1 | k >> 2;
-                let logit = self.experts[e][at].logit();
-                self.inputs[e] = if named != 0 { logit } else { -logit };
-                named_by[e] = Some((at, named));
+            for named in &self.named[..alive] {
+                let logit = self.experts[usize::from(named.slot) | k >> 2].logit();
+                let logit = if named.byte >> k & 1 != 0 { logit } else { -logit };
+                self.inputs[usize::from(named.number) % EXPERTS] = logit;
             }
-            self.inputs[EXPERTS] = 256;
-            let inputs = &self.inputs[..used];
+            let inputs = &self.inputs[..FIXED + count];
             self.mixer.mix(inputs, situation.gate);
             let p = self.mixer.p().clamp(32, 65504);
             let bit = coder.code(bit, p);
             self.mixer.learn(inputs, bit, RATE, LEAST_ERROR);
             for &place in &self.places[..count] {
-                let word = &mut slots[(place + within) as usize];
+                let word = &mut slots[place as usize * BUCKET + within];
                 let mut slot = Slot::from_bits(*word);
                 slot.learn(bit, SLOT_LIMIT);
                 *word = slot.to_bits();
             }
-            for (e, named_by) in named_by.into_iter().enumerate() {
-                if let Some((at, named)) = named_by {
-                    self.experts[e][at].learn(u32::from(bit == named), SLOT_LIMIT);
+            let mut still = 0;
+            for i in 0..alive {
+                let named = self.named[i];
+                let right = u32::from(named.byte >> k & 1) == bit;
+                self.experts[usize::from(named.slot) | k >> 2].learn(u32::from(right), SLOT_LIMIT);
+                if right {
+                    self.named[still] = named;
+                    still += 1;
+                } else {
+                    self.inputs[usize::from(named.number) % EXPERTS] = 0;
                 }
             }
-            within = 2 | bit;
+            alive = still;
+            within = 2 | bit as usize;
             node = node << 1 | bit;
         }
         node as u8
