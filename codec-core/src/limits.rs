@@ -67,7 +67,7 @@ impl Profile {
     /// Table sizes of the profile.
     pub const fn parameters(self) -> Parameters {
         let (words, segments, rewrites_log2, history_log2, index_log2, contexts) = match self {
-            Self::Tiny => (TINY_WORDS, 96, 6, 6, 4, 4),
+            Self::Tiny => (TINY_WORDS, 96, 6, 6, 4, 6),
             Self::Small => (SMALL_WORDS, 640, 8, 11, 9, 6),
             Self::Medium => (MEDIUM_WORDS, 4096, 10, 13, 13, 16),
             Self::Host => (HOST_WORDS, 65535, 14, 20, 19, 16),

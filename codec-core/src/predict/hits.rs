@@ -11,7 +11,7 @@ const GATES: usize = 64;
 const LIMIT: u32 = 1000;
 const RATE: i32 = 4;
 /// Units since the last miss after which a stretch counts as clean.
-const SURE_AFTER: u32 = 12;
+const SURE_AFTER: u32 = 6;
 
 /// Adaptive state of the hit flags.
 #[derive(Clone, Debug)]

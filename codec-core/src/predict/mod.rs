@@ -256,8 +256,12 @@ impl<
             }
         };
         // The bytes in the order of the file, as the newest.
-        let word = u64::from(u32::from_be_bytes(*out) >> (32 - 8 * len));
-        self.recent = self.recent << (8 * len) | word;
+        let word = u32::from_be_bytes(*out);
+        self.recent = match len {
+            4 => self.recent << 32 | u64::from(word),
+            2 => self.recent << 16 | u64::from(word >> 16),
+            _ => self.recent << (8 * len) | u64::from(word >> (32 - 8 * len)),
+        };
         self.matches.push(self.pos, &out[..len]);
         self.pos += len as u32;
         if segment.is_some() {
@@ -494,22 +498,24 @@ impl<
             let place = i | len << 2 | class << 5;
             let so_far = result.wrapping_sub(unit.first & ((1u64 << (8 * i)) - 1) as u32);
             let [o1, ..] = orders(w, (self.pos + i) & 1);
+            // Those that help most come first.
             let contexts = [
                 context(1, first, place),
                 o1,
+                context(6, first, so_far ^ i << 28),
                 context(2, first | old << 8 | second << 16, class << 2 | all_hit),
+                context(0, unit.displacement, result ^ i << 28),
+                context(10, place, misses << 1 | all_hit),
                 context(4, first | c1 << 8 | all_hit << 16, class),
                 context(5, first | after << 8, i | all_hit << 4),
-                context(6, first, so_far ^ i << 28),
-                context(10, place, misses << 1 | all_hit),
-                context(0, unit.displacement, result ^ i << 28),
             ];
             let confidence = (all_hit << 5 | u32::from(i + 1 == len) << 4 | misses.min(3) << 2 | (len - 1)) as u8;
             let name = |byte: u32, class: u8| Expert { byte: u8::try_from(byte).ok(), class };
             let experts =
                 [name(first, confidence), name(second, confidence), name(old, (class as u8) & 63), Expert::default()];
             let gate = (i << 3 | all_hit << 2 | misses.min(3)) as usize;
-            let contexts = &contexts[..self.contexts.min(contexts.len())];
+            // What an expert predicted needs fewer contexts than what nobody did.
+            let contexts = &contexts[..self.contexts / 2];
             let situation = Situation { contexts, experts, gate };
             let byte = self.bytes.code(coder, slots(&mut self.map, self.words), &situation, (actual >> (8 * i)) as u8);
             result |= u32::from(byte) << (8 * i);

@@ -20,8 +20,12 @@ pub(crate) struct OldImage<O> {
     source: O,
     len: u32,
     cache: [u8; CACHE],
+    /// Bytes in the cache, and the place of the first.
+    cached: usize,
     start: u32,
-    end: u32,
+    /// Places whose windows lie in the cache.
+    ready: u32,
+    ready_len: u32,
     far: [u8; FAR],
     far_start: u32,
     far_end: u32,
@@ -37,8 +41,10 @@ impl<O> OldImage<O> {
             source,
             len: 0,
             cache: [0; CACHE],
+            cached: 0,
             start: 0,
-            end: 0,
+            ready: 0,
+            ready_len: 0,
             far: [0; FAR],
             far_start: 0,
             far_end: 0,
@@ -52,7 +58,7 @@ impl<O: ReadAt> OldImage<O> {
     /// Starts over; `len` bytes of the source are the old image.
     pub(crate) fn start(&mut self, len: u32) {
         self.len = len;
-        (self.start, self.end, self.far_start, self.far_end) = (0, 0, 0, 0);
+        (self.ready_len, self.far_start, self.far_end) = (0, 0, 0);
         self.marks = [0; 8];
         self.followed = u32::MAX;
     }
@@ -66,15 +72,28 @@ impl<O: ReadAt> OldImage<O> {
     }
 
     /// The window around `at`, which lies inside the image.
+    #[inline]
     pub(crate) fn window(&mut self, at: u32) -> Result<Window<'_>, Error> {
-        let low = at.saturating_sub(WINDOW_BEFORE as u32);
-        let high = (at + WINDOW_AFTER as u32).min(self.len);
-        if low < self.start || high > self.end {
-            let end = (low + CACHE as u32).min(self.len);
-            self.source.read_at(low, &mut self.cache[..(end - low) as usize])?;
-            (self.start, self.end) = (low, end);
+        if at.wrapping_sub(self.ready) >= self.ready_len {
+            self.move_to(at)?;
         }
-        Ok(Window::new(&self.cache[..(self.end - self.start) as usize], (at - self.start) as usize))
+        Ok(Window::new(&self.cache[..self.cached], (at - self.start) as usize))
+    }
+
+    /// Reads what the window around `at` needs, and as much behind it as fits.
+    #[inline(never)]
+    fn move_to(&mut self, at: u32) -> Result<(), Error> {
+        let start = at.saturating_sub(WINDOW_BEFORE as u32);
+        let end = (start + CACHE as u32).min(self.len);
+        // Nothing is ready should the source fail.
+        self.ready_len = 0;
+        self.cached = (end - start) as usize;
+        self.source.read_at(start, &mut self.cache[..self.cached])?;
+        self.start = start;
+        self.ready = if start == 0 { 0 } else { at };
+        let ready_end = if end == self.len { end } else { end - WINDOW_AFTER as u32 + 1 };
+        self.ready_len = ready_end - self.ready;
+        Ok(())
     }
 
     /// The byte at `at`, for a sweep through the whole image.
