@@ -38,23 +38,28 @@ impl<'a> Window<'a> {
         Self { bytes, centre }
     }
 
+    /// The bytes from `offset` on. A place before the first wraps to one behind the last, where there are none.
+    #[inline]
+    fn from(&self, offset: isize) -> &'a [u8] {
+        self.bytes.get(self.centre.wrapping_add_signed(offset)..).unwrap_or(&[])
+    }
+
     /// The byte at `offset` from the place looked at.
+    #[inline]
     pub fn u8(&self, offset: isize) -> Option<u8> {
-        self.bytes.get(self.centre.checked_add_signed(offset)?).copied()
+        self.from(offset).first().copied()
     }
 
     /// The little-endian halfword at `offset`.
+    #[inline]
     pub fn u16(&self, offset: isize) -> Option<u16> {
-        let at = self.centre.checked_add_signed(offset)?;
-        let b = self.bytes.get(at..at.checked_add(2)?)?;
-        Some(u16::from_le_bytes([b[0], b[1]]))
+        self.from(offset).first_chunk().map(|&b| u16::from_le_bytes(b))
     }
 
     /// The little-endian word at `offset`.
+    #[inline]
     pub fn u32(&self, offset: isize) -> Option<u32> {
-        let at = self.centre.checked_add_signed(offset)?;
-        let b = self.bytes.get(at..at.checked_add(4)?)?;
-        Some(u32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        self.from(offset).first_chunk().map(|&b| u32::from_le_bytes(b))
     }
 
     /// The `len` bytes (at most 4) at the place looked at, as a little-endian number.

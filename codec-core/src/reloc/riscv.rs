@@ -80,6 +80,9 @@ enum Form {
 
 const ZERO: u32 = 0;
 const RA: u32 = 1;
+/// Stack and global pointer are set once: what is added to them is hardly ever the low part of an address.
+const SP: u32 = 2;
+const GP: u32 = 3;
 /// The alternate link register.
 const T0: u32 = 5;
 
@@ -186,10 +189,13 @@ impl RiscV {
     /// The `AUIPC` or `LUI` whose value is still in `register` at the window's place, and how many bytes before
     /// it stands. Lengths are only known forwards, so each place is tried that leads here.
     fn find_high(self, window: &Window<'_>, register: u32) -> Option<(u32, u32)> {
+        if matches!(register, ZERO | SP | GP) {
+            return None;
+        }
         (4..=WINDOW_BEFORE as u32)
             .step_by(2)
             .filter_map(|distance| Some((distance, window.u32(-(distance as isize))?)))
-            .filter(|&(_, word)| matches!(opcode(word), AUIPC | LUI) && rd(word) == register && register != ZERO)
+            .filter(|&(_, word)| matches!(opcode(word), AUIPC | LUI) && rd(word) == register)
             .find(|&(distance, _)| {
                 let mut at = 4 - distance as isize;
                 while at < 0 {
