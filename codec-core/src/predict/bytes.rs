@@ -7,11 +7,12 @@ use crate::mix::{Mixer, Slot};
 
 /// Most contexts of a byte.
 pub(crate) const CONTEXTS: usize = 16;
-/// Experts that name a whole byte.
-pub(crate) const EXPERTS: usize = 4;
-/// Inputs of every byte: the experts and a constant. The contexts' follow.
-const FIXED: usize = EXPERTS + 1;
-const INPUTS: usize = FIXED + CONTEXTS;
+/// Most experts that name one byte.
+const EXPERTS: usize = 3;
+/// Tables of the experts' slots: one for each that there is.
+const TABLES: usize = 4;
+/// The experts, a constant, and the contexts.
+const INPUTS: usize = EXPERTS + 1 + CONTEXTS;
 const GATES: usize = 48;
 const SLOT_LIMIT: u32 = 15;
 const RATE: i32 = 5;
@@ -31,8 +32,10 @@ pub(crate) struct Expert {
 pub(crate) struct Situation<'a> {
     /// Context hashes of the byte, at most [`CONTEXTS`].
     pub(crate) contexts: &'a [u32],
-    /// Experts.
-    pub(crate) experts: [Expert; EXPERTS],
+    /// Experts, at most three.
+    pub(crate) experts: &'a [Expert],
+    /// Table of the first expert; the next ones' follow.
+    pub(crate) table: usize,
     /// Gate of the mixer, 0..48.
     pub(crate) gate: usize,
 }
@@ -69,7 +72,7 @@ pub(crate) struct ByteModel {
     places: [u32; CONTEXTS],
     named: [Named; EXPERTS],
     /// By expert, class, and half of the byte.
-    experts: [Slot; EXPERTS * 64 * 2],
+    experts: [Slot; TABLES * 64 * 2],
     mixer: Mixer<INPUTS, GATES>,
 }
 
@@ -81,7 +84,7 @@ impl ByteModel {
             inputs: [0; INPUTS],
             places: [0; CONTEXTS],
             named: [Named { number: 0, byte: 0, slot: 0 }; EXPERTS],
-            experts: [Slot::ZERO; EXPERTS * 128],
+            experts: [Slot::ZERO; TABLES * 128],
             mixer: Mixer::new(0),
         }
     }
@@ -135,17 +138,19 @@ impl ByteModel {
     /// Codes one byte. `slots` are the words that [`ByteModel::start`] was given.
     pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, slots: &mut [u16], situation: &Situation<'_>, byte: u8) -> u8 {
         let count = situation.contexts.len().min(CONTEXTS);
-        self.inputs[..EXPERTS].fill(0);
-        self.inputs[EXPERTS] = 256;
+        let experts = &situation.experts[..situation.experts.len().min(EXPERTS)];
+        let fixed = experts.len() + 1;
         // Experts whose byte may still come.
         let mut alive = 0;
-        for (number, expert) in situation.experts.iter().enumerate() {
+        for (number, expert) in experts.iter().enumerate() {
+            self.inputs[number] = 0;
             if let Some(byte) = expert.byte {
-                let slot = (number << 7 | usize::from(expert.class & 63) << 1) as u16;
+                let slot = ((situation.table + number) << 7 | usize::from(expert.class & 63) << 1) as u16;
                 self.named[alive] = Named { number: number as u8, byte, slot };
                 alive += 1;
             }
         }
+        self.inputs[fixed - 1] = 256;
         let mut node = 1u32;
         let mut within = 1;
         for k in (0..8).rev() {
@@ -154,7 +159,7 @@ impl ByteModel {
                 self.find(slots, situation.contexts, node);
                 within = 1;
             }
-            for (place, input) in self.places[..count].iter().zip(&mut self.inputs[FIXED..]) {
+            for (place, input) in self.places[..count].iter().zip(&mut self.inputs[fixed..]) {
                 *input = Slot::from_bits(slots[*place as usize * BUCKET + within]).logit();
             }
             for named in &self.named[..alive] {
@@ -162,7 +167,7 @@ impl ByteModel {
                 let logit = if named.byte >> k & 1 != 0 { logit } else { -logit };
                 self.inputs[usize::from(named.number) % EXPERTS] = logit;
             }
-            let inputs = &self.inputs[..FIXED + count];
+            let inputs = &self.inputs[..fixed + count];
             self.mixer.mix(inputs, situation.gate);
             let p = self.mixer.p().clamp(32, 65504);
             let bit = coder.code(bit, p);

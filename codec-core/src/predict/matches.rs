@@ -63,15 +63,12 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
     #[inline]
     pub(crate) fn push(&mut self, pos: u32, bytes: &[u8]) {
         let at = (pos & (self.history_len - 1)) as usize;
+        let ring = &mut self.history[..self.history_len as usize];
         // Whole units mostly, at once: this is done for every one of them.
-        if let Some(place) = self.history[..self.history_len as usize].get_mut(at..at + 4)
-            && let &[a, b, c, d] = bytes
-        {
-            place.copy_from_slice(&[a, b, c, d]);
-        } else {
-            for (i, &byte) in bytes.iter().enumerate() {
-                self.history[(at + i) & (self.history_len as usize - 1)] = byte;
-            }
+        match *bytes {
+            [a, b, c, d] if at + 4 <= ring.len() => ring[at..at + 4].copy_from_slice(&[a, b, c, d]),
+            [a, b] if at + 2 <= ring.len() => ring[at..at + 2].copy_from_slice(&[a, b]),
+            _ => bytes.iter().enumerate().for_each(|(i, &byte)| ring[(at + i) & (ring.len() - 1)] = byte),
         }
     }
 

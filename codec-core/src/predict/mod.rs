@@ -18,14 +18,14 @@ use crate::reloc::address::{AddressModel, Target};
 use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
 pub(crate) use bytes::LEAST_SLOTS;
-use bytes::{ByteModel, CONTEXTS, EXPERTS, Expert, Situation, context};
+use bytes::{ByteModel, CONTEXTS, Expert, Situation, context};
 use copies::CopyCode;
 pub use copies::LEAST as LEAST_COPY;
 use hits::HitModel;
 use matches::MatchModel;
 use old::OldImage;
 use prior::{Load, Visitor};
-use rewrite::{Neighbours, Rewrites, hash};
+use rewrite::{Neighbours, Rewrites, hash, key};
 use unit::{Source, Unit};
 
 /// Segments shorter than this are entered without looking for literal loads before them, bytes.
@@ -59,6 +59,9 @@ pub struct Rebuilder<
     /// Behind its segments stand the network's slots.
     map: Map<[u16; WORDS]>,
     address: AddressModel,
+    /// How code is read from the place `read.0` of the old image on, for `read.1` bytes.
+    isa: IsaKind,
+    read: (u32, u32),
     hits: HitModel,
     bytes: ByteModel,
     rewrites: Rewrites<REWRITES>,
@@ -93,6 +96,8 @@ impl<
             old: OldImage::new(old),
             map: Map::new([0; WORDS]),
             address: AddressModel::new(IsaKind::Plain),
+            isa: IsaKind::Plain,
+            read: (0, 0),
             hits: HitModel::new(),
             bytes: ByteModel::new(),
             rewrites: Rewrites::new(),
@@ -165,6 +170,7 @@ impl<
     /// [`Rebuilder::prime`] and the first [`Rebuilder::step`], with a map or without.
     pub fn finish_map(&mut self, address: AddressModel) {
         self.address = address;
+        self.read = (0, 0);
         let slots = slots(&mut self.map, self.words);
         self.bytes.start(slots, self.contexts);
     }
@@ -326,11 +332,10 @@ impl<
             context(31, part, h3),
         ];
         let contexts = &contexts[..self.contexts];
-        let mut experts = [Expert::default(); EXPERTS];
-        experts[3] = Expert { byte: matched.map(|m| m.0), class: length as u8 };
+        let experts = [Expert { byte: matched.map(|m| m.0), class: length as u8 }];
         let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
         let gate = 32 + (lane as usize) * 4 + grade;
-        let situation = Situation { contexts, experts, gate };
+        let situation = Situation { contexts, experts: &experts, table: 3, gate };
         self.bytes.code(coder, slots(&mut self.map, self.words), &situation, byte)
     }
 
@@ -363,8 +368,12 @@ impl<
 
     /// What is predicted of the unit at old offset `at`.
     fn predict(&mut self, at: u32, from_start: u32, to_end: u32) -> Result<Unit, Error> {
-        let (isa, room) = self.address.isa_at(at);
-        let room = room.min(to_end);
+        if at.wrapping_sub(self.read.0) >= self.read.1 {
+            let (isa, room) = self.address.isa_at(at);
+            (self.isa, self.read) = (isa, (at, room));
+        }
+        let isa = self.isa;
+        let room = (self.read.1 - (at - self.read.0)).min(to_end);
         let new_pc = self.pos;
         let literal = self.old.is_literal(at);
         let old_len = self.old.len();
@@ -405,7 +414,7 @@ impl<
             to_end,
         };
         if site.kind == Kind::Plain {
-            unit.key = hash(old, u32::from(site.len)) | 1;
+            unit.key = key(old, site.len);
             if site.len >= 2
                 && let Some((value, trust)) = self.rewrites.get(unit.key)
             {
@@ -511,12 +520,11 @@ impl<
             ];
             let confidence = (all_hit << 5 | u32::from(i + 1 == len) << 4 | misses.min(3) << 2 | (len - 1)) as u8;
             let name = |byte: u32, class: u8| Expert { byte: u8::try_from(byte).ok(), class };
-            let experts =
-                [name(first, confidence), name(second, confidence), name(old, (class as u8) & 63), Expert::default()];
+            let experts = [name(first, confidence), name(second, confidence), name(old, class as u8)];
             let gate = (i << 3 | all_hit << 2 | misses.min(3)) as usize;
             // What an expert predicted needs fewer contexts than what nobody did.
             let contexts = &contexts[..self.contexts / 2];
-            let situation = Situation { contexts, experts, gate };
+            let situation = Situation { contexts, experts: &experts, table: 0, gate };
             let byte = self.bytes.code(coder, slots(&mut self.map, self.words), &situation, (actual >> (8 * i)) as u8);
             result |= u32::from(byte) << (8 * i);
             all_hit &= u32::from(u32::from(byte) == first);

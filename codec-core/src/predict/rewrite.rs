@@ -26,6 +26,13 @@ pub(crate) fn hash(a: u32, b: u32) -> u32 {
     x ^ x >> 13
 }
 
+/// Key of a unit without an address. Asked for every one of them, so it is no better a hash than it has to be.
+#[inline]
+pub(crate) fn key(unit: u32, len: u8) -> u32 {
+    let x = (unit ^ u32::from(len)).wrapping_mul(0x9e37_79b1);
+    (x ^ x >> 15) | 1
+}
+
 impl<const N: usize> Rewrites<N> {
     const EMPTY: Entry = Entry { tag: 0, trust: 0, value: 0 };
 
