@@ -15,8 +15,10 @@ const LONGEST: u32 = 32;
 pub(crate) struct MatchModel<const HISTORY: usize, const INDEX: usize> {
     /// Place after the hashed bytes, plus one; 0 is empty. Places count through the old image and on into the new file.
     index: [u32; INDEX],
-    /// The new file's last bytes, a ring.
+    /// The last bytes of the new file that stand outside every segment, and those before them, a ring.
     history: [u8; HISTORY],
+    /// Bytes that went into the ring.
+    written: u32,
     /// `history` is used modulo this, a power of two.
     history_len: u32,
     /// `2^index_log2` entries of the index are used.
@@ -32,7 +34,7 @@ pub(crate) struct MatchModel<const HISTORY: usize, const INDEX: usize> {
 impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
     pub(crate) const fn new() -> Self {
         let (index, history) = ([0; INDEX], [0; HISTORY]);
-        Self { index, history, history_len: 0, index_log2: 0, place: 0, length: 0, misses: 0 }
+        Self { index, history, written: 0, history_len: 0, index_log2: 0, place: 0, length: 0, misses: 0 }
     }
 
     /// Starts over with `2^history_log2` bytes of history and `2^index_log2` entries.
@@ -40,6 +42,7 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         self.index.fill(0);
         self.history_len = 1 << history_log2;
         self.index_log2 = index_log2;
+        self.written = 0;
         self.leave();
     }
 
@@ -59,47 +62,51 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         self.index[slot] = place + 1;
     }
 
-    /// Appends bytes of the new file at offset `pos`, at most four.
+    /// Appends a byte to the history.
     #[inline]
-    pub(crate) fn push(&mut self, pos: u32, bytes: &[u8]) {
-        let at = (pos & (self.history_len - 1)) as usize;
-        let ring = &mut self.history[..self.history_len as usize];
-        // Whole units mostly, at once: this is done for every one of them.
-        match *bytes {
-            [a, b, c, d] if at + 4 <= ring.len() => ring[at..at + 4].copy_from_slice(&[a, b, c, d]),
-            [a, b] if at + 2 <= ring.len() => ring[at..at + 2].copy_from_slice(&[a, b]),
-            _ => bytes.iter().enumerate().for_each(|(i, &byte)| ring[(at + i) & (ring.len() - 1)] = byte),
-        }
+    pub(crate) fn push(&mut self, byte: u8) {
+        self.history[(self.written & (self.history_len - 1)) as usize] = byte;
+        self.written = self.written.wrapping_add(1);
     }
 
-    fn byte<O: ReadAt>(&self, old: &mut OldImage<O>, pos: u32, place: u32) -> Result<Option<u8>, Error> {
+    /// To be called where insertion starts: appends what stands before, so that matches there can be told.
+    pub(crate) fn enter(&mut self, recent: u64) {
+        recent.to_be_bytes().into_iter().for_each(|byte| self.push(byte));
+    }
+
+    fn byte<O: ReadAt>(&self, old: &mut OldImage<O>, place: u32) -> Result<Option<u8>, Error> {
         if place < old.len() {
             return old.byte(place).map(Some);
         }
-        let at = place - old.len();
-        Ok((at < pos && pos - at <= self.history_len).then(|| self.history[(at & (self.history_len - 1)) as usize]))
+        let back = self.written.wrapping_sub(place.wrapping_sub(old.len()));
+        let at = self.written.wrapping_sub(back) & (self.history_len - 1);
+        Ok((1..=self.history_len).contains(&back).then(|| self.history[at as usize]))
     }
 
-    /// The byte predicted at `pos` and its confidence class (0..64), looking for a match when none is followed. Then
+    /// Place of the byte that [`MatchModel::push`] appends next.
+    pub(crate) fn here<O: ReadAt>(&self, old: &OldImage<O>) -> u32 {
+        old.len().wrapping_add(self.written)
+    }
+
+    /// The byte predicted after `recent` and its confidence class (0..64), looking for a match when none is followed. Then
     /// notes, when `here` is a place, that `recent` ends before it: only then, or it would find itself.
     pub(crate) fn predict<O: ReadAt>(
         &mut self,
         old: &mut OldImage<O>,
         recent: u64,
-        pos: u32,
         here: Option<u32>,
     ) -> Result<Option<(u8, u8)>, Error> {
         let slot = self.slot(recent);
         let candidate = self.index[slot];
         if let Some(here) = here {
-            self.index[slot] = here + 1;
+            self.index[slot] = here.wrapping_add(1);
         }
         if self.place == 0 || self.length < 16 {
             if candidate > LEAST as u32 && candidate - 1 != self.place {
                 let candidate = candidate - 1;
                 let mut agree = 0;
                 while agree < LONGEST && agree < candidate && agree < 8 {
-                    let byte = self.byte(old, pos, candidate - 1 - agree)?;
+                    let byte = self.byte(old, candidate - 1 - agree)?;
                     if byte != Some((recent >> (8 * agree)) as u8) {
                         break;
                     }
@@ -113,7 +120,7 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         if self.place == 0 {
             return Ok(None);
         }
-        let Some(byte) = self.byte(old, pos, self.place)? else {
+        let Some(byte) = self.byte(old, self.place)? else {
             self.place = 0;
             return Ok(None);
         };

@@ -74,6 +74,8 @@ pub struct Rebuilder<
     /// Segment that `pos` is in, mapped or not.
     current: Option<Segment>,
     copies: CopyCode,
+    /// Whether the last byte stood outside every segment.
+    inserting: bool,
     /// Contexts of a byte.
     contexts: usize,
     /// Words that map and slots share.
@@ -108,6 +110,7 @@ impl<
             next: 0,
             current: None,
             copies: CopyCode::new(),
+            inserting: false,
             contexts: 0,
             words: 0,
             recent: 0,
@@ -133,7 +136,7 @@ impl<
         self.neighbours = Neighbours::new();
         self.matches.start(parameters.history_log2, parameters.index_log2);
         (self.pos, self.new_len, self.next, self.recent) = (0, files.new_len, 0, 0);
-        self.current = None;
+        (self.current, self.inserting) = (None, false);
         self.copies.start();
         self.contexts = (parameters.contexts as usize).min(CONTEXTS);
         self.words = (parameters.words as usize).min(WORDS);
@@ -195,7 +198,7 @@ impl<
             let byte = self.old.scan(at)?;
             self.pos = at;
             let here = at.is_multiple_of(stride).then_some(at);
-            let m = self.matches.predict(&mut self.old, self.recent, 0, here)?;
+            let m = self.matches.predict(&mut self.old, self.recent, here)?;
             self.inserted(&mut Teacher, byte, m);
             self.matches.follow(m, byte);
             self.recent = self.recent << 8 | u64::from(byte);
@@ -245,6 +248,7 @@ impl<
             Some(s) => {
                 let (word, len) = self.unit(coder, actual, s)?;
                 out.copy_from_slice(&word.to_le_bytes());
+                self.inserting = false;
                 if self.pos + len as u32 == s.new_end() {
                     self.current = None;
                 }
@@ -253,10 +257,16 @@ impl<
             None => {
                 coder.account(Part::Inserted);
                 let byte = actual.first().copied().unwrap_or(0);
-                let here = Some(self.old.len() + self.pos);
-                let m = self.matches.predict(&mut self.old, self.recent, self.pos, here)?;
+                if !self.inserting {
+                    self.inserting = true;
+                    self.matches.leave();
+                    self.matches.enter(self.recent);
+                }
+                let here = Some(self.matches.here(&self.old));
+                let m = self.matches.predict(&mut self.old, self.recent, here)?;
                 let byte = self.inserted(coder, byte, m);
                 self.matches.follow(m, byte);
+                self.matches.push(byte);
                 out[0] = byte;
                 1
             }
@@ -268,11 +278,7 @@ impl<
             2 => self.recent << 16 | u64::from(word >> 16),
             _ => self.recent << (8 * len) | u64::from(word >> (32 - 8 * len)),
         };
-        self.matches.push(self.pos, &out[..len]);
         self.pos += len as u32;
-        if segment.is_some() {
-            self.matches.leave();
-        }
         Ok(len)
     }
 
