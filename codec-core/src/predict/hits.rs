@@ -6,20 +6,19 @@ use crate::entropy::Coder;
 use crate::mix::{FineCounter, Mixer};
 use crate::reloc::Kind;
 
-const INPUTS: usize = 6;
+const INPUTS: usize = 4;
 const GATES: usize = 64;
 const LIMIT: u32 = 1000;
 const RATE: i32 = 4;
+const LEAST_ERROR: u32 = 600;
 /// Units since the last miss after which a stretch counts as clean.
 const SURE_AFTER: u32 = 6;
 
 /// Adaptive state of the hit flags.
 #[derive(Clone, Debug)]
 pub(crate) struct HitModel {
-    by_distance: [FineCounter; CLASSES * 8],
     by_history: [FineCounter; 64],
     by_trust: [FineCounter; CLASSES * 5],
-    by_edge: [FineCounter; 64],
     by_detail: [FineCounter; 128],
     second: [FineCounter; CLASSES],
     sure: [FineCounter; 64],
@@ -39,10 +38,8 @@ impl HitModel {
     pub(crate) const fn new() -> Self {
         let zero = FineCounter::ZERO;
         Self {
-            by_distance: [zero; CLASSES * 8],
             by_history: [zero; 64],
             by_trust: [zero; CLASSES * 5],
-            by_edge: [zero; 64],
             by_detail: [zero; 128],
             second: [zero; CLASSES],
             sure: [zero; 64],
@@ -54,10 +51,8 @@ impl HitModel {
 
     /// Everything that is trained, in the order of the prior.
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
-        visitor.counters("hits.by_distance", &mut self.by_distance);
         visitor.counters("hits.by_history", &mut self.by_history);
         visitor.counters("hits.by_trust", &mut self.by_trust);
-        visitor.counters("hits.by_edge", &mut self.by_edge);
         visitor.counters("hits.by_detail", &mut self.by_detail);
         visitor.counters("hits.second", &mut self.second);
         visitor.counters("hits.sure", &mut self.sure);
@@ -88,17 +83,14 @@ impl HitModel {
         let class = unit.class();
         let trust = unit.trust.map_or(0, |t| 1 + usize::from(t));
         let near = (log2(self.distance) / 2).min(7) as usize;
-        let edge = (log2(unit.from_start).min(7) << 3 | log2(unit.to_end).min(7)) as usize;
         let detail = if unit.site.kind == Kind::Plain {
             unit.old >> 10 & 63
         } else {
             64 | u32::from(unit.literal) << 5 | unit.displacement.wrapping_mul(0x9e37_79b1) >> 27
         };
         let counters = [
-            &mut self.by_distance[class << 3 | near],
             &mut self.by_history[(self.history & 63) as usize],
             &mut self.by_trust[class * 5 + trust],
-            &mut self.by_edge[edge],
             &mut self.by_detail[detail as usize],
         ];
         let mut inputs = [256; INPUTS];
@@ -108,7 +100,7 @@ impl HitModel {
         let gate = (unit.site.kind as usize) << 3 | near;
         self.mixer.mix(&inputs, gate);
         let hit = coder.code(hit, self.mixer.p().clamp(1, 65535));
-        self.mixer.learn(&inputs, hit, RATE, 0);
+        self.mixer.learn(&inputs, hit, RATE, LEAST_ERROR);
         for counter in counters {
             counter.learn(hit, LIMIT);
         }

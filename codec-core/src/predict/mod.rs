@@ -348,7 +348,7 @@ impl<
     fn unit<C: Coder>(&mut self, coder: &mut C, actual: &[u8], segment: Segment) -> Result<(u32, usize), Error> {
         let from_start = self.pos - segment.new;
         let at = segment.old + from_start;
-        let unit = self.predict(at, from_start, segment.len - from_start)?;
+        let unit = self.predict(at, segment.len - from_start)?;
         let len = usize::from(unit.site.len);
         let mut word = [0; 4];
         if let Some(actual) = actual.get(..len) {
@@ -373,7 +373,7 @@ impl<
     }
 
     /// What is predicted of the unit at old offset `at`.
-    fn predict(&mut self, at: u32, from_start: u32, to_end: u32) -> Result<Unit, Error> {
+    fn predict(&mut self, at: u32, to_end: u32) -> Result<Unit, Error> {
         if at.wrapping_sub(self.read.0) >= self.read.1 {
             let (isa, room) = self.address.isa_at(at);
             (self.isa, self.read) = (isa, (at, room));
@@ -416,7 +416,6 @@ impl<
             trust: None,
             literal,
             displacement: 0,
-            from_start,
             to_end,
         };
         if site.kind == Kind::Plain {

@@ -40,8 +40,6 @@ pub(crate) struct Unit {
     pub(crate) displacement: u32,
     /// Whether a literal load reads the unit.
     pub(crate) literal: bool,
-    /// Bytes from the start of the segment.
-    pub(crate) from_start: u32,
     /// Bytes to the end of the segment.
     pub(crate) to_end: u32,
 }
