@@ -40,8 +40,8 @@ fn cases() -> Vec<Case> {
 /// Feeds a new decoder until it writes: header, the old image's identity, map, and with a primed network the whole old
 /// image once more come before. Never inlined, so that each profile's decoder has a stack frame of its own.
 #[inline(never)]
-fn until_written<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize, const E: usize>(
-    make: impl FnOnce() -> Decoder<O, A, B, C, D, E>,
+fn until_written<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize>(
+    make: impl FnOnce() -> Decoder<O, A, B, C, D>,
     container: &[u8],
 ) -> u8 {
     let mut decoder = Box::new(make());

@@ -303,7 +303,7 @@ pub(crate) enum TrainCommand {
 /// Arguments of `gmcf train mix`.
 #[derive(Debug, Args)]
 pub(crate) struct MixArgs {
-    /// Folder with the training corpus
+    /// Folder with the training corpus: `PAIRS.tsv` names its updates, the files in its folder `train` have no old version
     pub(crate) corpus: PathBuf,
     /// File to write the trained state to
     #[arg(short, long, value_name = "OUT")]

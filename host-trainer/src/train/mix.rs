@@ -142,7 +142,7 @@ fn best<'a>(example: &Example, choices: &'a [Alignment], prior: &[u8]) -> Result
 }
 
 fn job<'a>(example: &'a Example, prior: &'a [u8]) -> Job<'a> {
-    Job { new: &example.new, old: Some(&example.old), profile: Profile::Small, prior }
+    Job { new: &example.new, old: example.old.as_deref(), profile: Profile::Small, prior }
 }
 
 /// Trains a prior on `examples`; `watch` is told of every update coded.
@@ -152,7 +152,11 @@ pub(super) fn train(examples: &[Example], epochs: usize, watch: &dyn Fn(Step)) -
     let mut choices = Vec::new();
     for (done, example) in examples.iter().enumerate() {
         watch(Step { stage: "align", done, all: examples.len(), bytes: 0 });
-        let found = alignments(&example.old, &example.new, crate::align::path::Costs::default());
+        let Some(old) = &example.old else {
+            choices.push(vec![Alignment::default()]);
+            continue;
+        };
+        let found = alignments(old, &example.new, crate::align::path::Costs::default());
         choices.push(found.iter().map(|a| a.split(segments, LEAST_MAPPED)).collect::<Vec<_>>());
     }
     let start = untrained();

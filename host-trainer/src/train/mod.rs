@@ -5,7 +5,7 @@ pub mod prior;
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::bench::corpus::{self, Classes};
 use crate::files::write_atomic;
@@ -35,13 +35,37 @@ pub struct Step {
     pub bytes: usize,
 }
 
-/// An update to learn from.
+/// An update to learn from, or a file without an old one.
 pub(crate) struct Example {
-    pub(crate) old: Vec<u8>,
+    pub(crate) old: Option<Vec<u8>>,
     pub(crate) new: Vec<u8>,
 }
 
-/// Trains the prior on the firmware updates (classes A and B) of a corpus.
+/// Folder of a corpus whose files are learned from without an old version.
+const WHOLE_FILES: &str = "train";
+/// Bytes learned from the middle of each of them.
+const WHOLE_BYTES: usize = 24 << 10;
+
+/// The middles of the files that stand right in the folder, in the order of their names; none when there is no folder.
+fn whole_files(folder: &Path) -> io::Result<Vec<Example>> {
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<PathBuf>>>()?;
+    paths.retain(|path| path.is_file());
+    paths.sort();
+    paths
+        .iter()
+        .map(|path| {
+            let file = fs::read(path)?;
+            let start = file.len().saturating_sub(WHOLE_BYTES) / 2;
+            Ok(Example { old: None, new: file[start..].iter().copied().take(WHOLE_BYTES).collect() })
+        })
+        .collect()
+}
+
+/// Trains the prior on the firmware updates (classes A and B) of a corpus, and on the files in its folder `train`.
 ///
 /// # Errors
 /// When the corpus cannot be read or has no updates, or the output cannot be written.
@@ -51,12 +75,13 @@ pub fn mix(args: &MixArgs, watch: &(dyn Fn(Step) + Sync)) -> io::Result<()> {
     let mut examples = Vec::new();
     for pair in &pairs {
         if let Some(old) = &pair.old {
-            examples.push(Example { old: fs::read(old)?, new: fs::read(&pair.new)? });
+            examples.push(Example { old: Some(fs::read(old)?), new: fs::read(&pair.new)? });
         }
     }
     if examples.is_empty() {
         return Err(io::Error::other("the corpus has no updates of class A or B"));
     }
+    examples.extend(whole_files(&args.corpus.join(WHOLE_FILES))?);
     let prior = with_big_stack(|| mix::train(&examples, args.epochs, &|step| watch(step)))?;
     write_atomic(&args.output, &prior)
 }

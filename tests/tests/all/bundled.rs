@@ -88,9 +88,9 @@ fn smaller_decoders_refuse_by_name() {
         let container = pair.container(declared);
         assert_ne!(Header::parse(container).unwrap().0.mode, Mode::Stored);
         for smaller in &Profile::ALL[..i] {
-            let requested = 1 << declared.parameters().slots_log2;
-            let limit = 1 << smaller.parameters().slots_log2;
-            let expected = Error::OverBudget { field: "slots", requested, limit };
+            let requested = declared.parameters().words.into();
+            let limit = smaller.parameters().words.into();
+            let expected = Error::OverBudget { field: "words", requested, limit };
             for old in [pair.old(), &[]] {
                 let outcome = decode(*smaller, old, container, pair.new.len());
                 assert_eq!((outcome.refusal(), outcome.output.len()), (expected, 0), "{declared:?} on {smaller:?}");
