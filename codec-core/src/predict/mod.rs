@@ -376,7 +376,8 @@ impl<
     fn predict(&mut self, at: u32, to_end: u32) -> Result<Unit, Error> {
         if at.wrapping_sub(self.read.0) >= self.read.1 {
             let (isa, room) = self.address.isa_at(at);
-            (self.isa, self.read) = (isa, (at, room));
+            // Never so many that places before `at` would count as behind it.
+            (self.isa, self.read) = (isa, (at, room.min(self.old.len() - at)));
         }
         let isa = self.isa;
         let room = (self.read.1 - (at - self.read.0)).min(to_end);
