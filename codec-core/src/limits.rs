@@ -111,9 +111,9 @@ pub struct Capacity {
     pub index: usize,
 }
 
-const TINY_WORDS: usize = 2560;
+const TINY_WORDS: usize = 2048;
 const SMALL_WORDS: usize = 23 << 10;
-const MEDIUM_WORDS: usize = 98 << 10;
+const MEDIUM_WORDS: usize = 94 << 10;
 const HOST_WORDS: usize = 4544 << 10;
 
 /// A decoder of profile `tiny`.

@@ -31,7 +31,7 @@ const TEXT_OLD: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.3.10.py";
 const TEXT_NEW: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py";
 
 const VECTORS: [Vector; 8] = [
-    air("stored.gmcf", Profile::Tiny, None, "golden/hello.txt"),
+    air("stored.gmcf", Profile::Tiny, None, "golden/pi.bin"),
     air("empty.gmcf", Profile::Tiny, None, "golden/empty.txt"),
     air("whole.gmcf", Profile::Small, None, "golden/settings.txt"),
     air("text.gmcf", Profile::Host, Some(TEXT_OLD), TEXT_NEW),
@@ -134,7 +134,7 @@ fn no_vector_is_forgotten() {
 fn the_stored_container_is_the_example() {
     let container = VECTORS[0].committed();
     assert_eq!(container, example("stored.example"));
-    assert_eq!(apply(&[&example("stored.example")], None), Ok(read("golden/hello.txt")));
+    assert_eq!(apply(&[&example("stored.example")], None), Ok(read("golden/pi.bin")));
 }
 
 #[test]
