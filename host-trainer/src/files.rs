@@ -1,7 +1,7 @@
 //! Reading inputs whole, and writing outputs whole or not at all.
 
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -80,20 +80,13 @@ impl Temporary {
         if let Some(permissions) = permissions {
             file.set_permissions(permissions)?;
         }
-        file.sync_all()
+        // Before the file takes its name: after a power cut, the name stands for the old content or for all of the new.
+        file.sync_data()
     }
 
     fn rename_to(mut self, target: &Path) -> io::Result<()> {
         fs::rename(&self.path, target)?;
         self.renamed = true;
-        // The new name itself must reach the disk; where folders cannot be opened (Windows), it does anyway.
-        let folder = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if let Ok(folder) = File::open(folder) {
-            folder.sync_all().or_else(|error| match error.kind() {
-                io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported => Ok(()),
-                _ => Err(error),
-            })?;
-        }
         Ok(())
     }
 }
