@@ -10,9 +10,10 @@ use codec_core::reloc::address::AddressModel;
 use codec_core::reloc::thumb::Thumb;
 use codec_core::reloc::{Isa, IsaKind, Window};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use host_trainer::align::Aligner;
 use host_trainer::align::path::Costs;
 use host_trainer::align::suffix::SuffixIndex;
-use host_trainer::align::{align, find};
+
 use host_trainer::bench::stats::Kind;
 
 const DECISIONS: usize = 1 << 16;
@@ -127,10 +128,11 @@ fn alignment(criterion: &mut Criterion) {
     group.bench_function("suffix_array", |bencher| bencher.iter(|| SuffixIndex::new(black_box(&old)).start(0)));
     group.bench_function("one_pass", |bencher| {
         let plain = AddressModel::new(IsaKind::Plain);
-        bencher.iter(|| align(black_box(&old), &new, &plain, &[], Costs::default()));
+        bencher.iter(|| Aligner::new(black_box(&old), &new, Costs::default()).align(&plain, &[]));
     });
     group.bench_function("thumb_one_region", |bencher| {
-        bencher.iter(|| find(black_box(&old), &new, IsaKind::Thumb, 1, Costs::default()));
+        let thumb = AddressModel::new(IsaKind::Thumb);
+        bencher.iter(|| Aligner::new(black_box(&old), &new, Costs::default()).find(&thumb, 1));
     });
     group.finish();
 }

@@ -68,13 +68,7 @@ const _: () = assert!(ADDRESS_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT
 /// Nothing is written before header, budgets and the old image's identity have been checked. After an error, and
 /// after [`Status::Done`], every call returns [`Error::Finished`].
 #[derive(Debug)]
-pub struct Decoder<
-    O,
-    const WORDS: usize,
-    const REWRITES: usize,
-    const HISTORY: usize,
-    const INDEX: usize,
-> {
+pub struct Decoder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> {
     phase: Phase,
     header: heapless::Vec<u8, MAX_HEADER_LEN>,
     /// At most one; not an `Option`, whose `None` need not be zero bits.
@@ -91,13 +85,8 @@ pub struct Decoder<
     pending: heapless::Vec<u8, MAX_STEP>,
 }
 
-impl<
-    O: ReadAt,
-    const WORDS: usize,
-    const REWRITES: usize,
-    const HISTORY: usize,
-    const INDEX: usize,
-> Decoder<O, WORDS, REWRITES, HISTORY, INDEX>
+impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
+    Decoder<O, WORDS, REWRITES, HISTORY, INDEX>
 {
     /// A decoder that reads the old image through `old`; an empty source when there is none.
     ///

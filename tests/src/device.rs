@@ -21,9 +21,7 @@ pub trait Device {
     fn finish(&self) -> Result<(), Error>;
 }
 
-impl<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize> Device
-    for Decoder<O, A, B, C, D>
-{
+impl<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize> Device for Decoder<O, A, B, C, D> {
     fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
         self.update(input, output)
     }

@@ -115,7 +115,7 @@ impl ByteModel {
         for ((context, place), end) in contexts.iter().zip(&mut self.places).zip(&self.ends) {
             let h = (context ^ salt).wrapping_mul(0x2c1b_3c6d);
             let check = h as u16;
-            let first = start + (u64::from(h) * u64::from(end - start) >> 32) as u32;
+            let first = start + ((u64::from(h) * u64::from(end - start)) >> 32) as u32;
             start = *end;
             let second = first ^ 1;
             let (a, b) = (buckets[first as usize][0], buckets[second as usize][0]);
@@ -136,7 +136,13 @@ impl ByteModel {
     }
 
     /// Codes one byte. `slots` are the words that [`ByteModel::start`] was given.
-    pub(crate) fn code<C: Coder>(&mut self, coder: &mut C, slots: &mut [u16], situation: &Situation<'_>, byte: u8) -> u8 {
+    pub(crate) fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slots: &mut [u16],
+        situation: &Situation<'_>,
+        byte: u8,
+    ) -> u8 {
         let count = situation.contexts.len().min(CONTEXTS);
         let experts = &situation.experts[..situation.experts.len().min(EXPERTS)];
         let fixed = experts.len() + 1;

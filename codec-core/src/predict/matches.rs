@@ -101,20 +101,19 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         if let Some(here) = here {
             self.index[slot] = here.wrapping_add(1);
         }
-        if self.place == 0 || self.length < 16 {
-            if candidate > LEAST as u32 && candidate - 1 != self.place {
-                let candidate = candidate - 1;
-                let mut agree = 0;
-                while agree < LONGEST && agree < candidate && agree < 8 {
-                    let byte = self.byte(old, candidate - 1 - agree)?;
-                    if byte != Some((recent >> (8 * agree)) as u8) {
-                        break;
-                    }
-                    agree += 1;
+        let open = self.place == 0 || self.length < 16;
+        if open && candidate > LEAST as u32 && candidate - 1 != self.place {
+            let candidate = candidate - 1;
+            let mut agree = 0;
+            while agree < LONGEST && agree < candidate && agree < 8 {
+                let byte = self.byte(old, candidate - 1 - agree)?;
+                if byte != Some((recent >> (8 * agree)) as u8) {
+                    break;
                 }
-                if agree >= LEAST as u32 && agree > self.length {
-                    (self.place, self.length, self.misses) = (candidate, agree, 0);
-                }
+                agree += 1;
+            }
+            if agree >= LEAST as u32 && agree > self.length {
+                (self.place, self.length, self.misses) = (candidate, agree, 0);
             }
         }
         if self.place == 0 {

@@ -48,13 +48,7 @@ pub struct Files {
 
 /// Rebuilds the new file unit by unit.
 #[derive(Debug)]
-pub struct Rebuilder<
-    O,
-    const WORDS: usize,
-    const REWRITES: usize,
-    const HISTORY: usize,
-    const INDEX: usize,
-> {
+pub struct Rebuilder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> {
     old: OldImage<O>,
     /// Behind its segments stand the network's slots.
     map: Map<[u16; WORDS]>,
@@ -84,13 +78,8 @@ pub struct Rebuilder<
     recent: u64,
 }
 
-impl<
-    O: ReadAt,
-    const WORDS: usize,
-    const REWRITES: usize,
-    const HISTORY: usize,
-    const INDEX: usize,
-> Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>
+impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
+    Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>
 {
     /// A rebuilder that must be started before use. All its tables are zero, so that a `static` costs no flash.
     pub const fn new(old: O) -> Self {
@@ -118,8 +107,7 @@ impl<
     }
 
     /// Entries of the tables.
-    pub const CAPACITY: Capacity =
-        Capacity { words: WORDS, rewrites: REWRITES, history: HISTORY, index: INDEX };
+    pub const CAPACITY: Capacity = Capacity { words: WORDS, rewrites: REWRITES, history: HISTORY, index: INDEX };
 
     /// Sets the tables up for a new file, with `prior` as their state.
     ///
@@ -443,7 +431,9 @@ impl<
         let absolute = matches!(site.kind, Kind::Pointer | Kind::AbsAddress);
         let mut mapped = match self.current {
             // Most branches stay near.
-            Some(s) if !absolute && s.holds_old(target) => Target::Inside(target.wrapping_sub(s.old).wrapping_add(s.new)),
+            Some(s) if !absolute && s.holds_old(target) => {
+                Target::Inside(target.wrapping_sub(s.old).wrapping_add(s.new))
+            }
             _ if absolute => self.address.relocate(target, &self.map),
             _ => AddressModel::relocate_offset(target, old_len, &self.map),
         };

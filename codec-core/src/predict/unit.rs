@@ -47,7 +47,9 @@ pub(crate) struct Unit {
 impl Unit {
     /// Whether nothing speaks against the old bytes: no address, no memory of a rewriting, no segment's edge.
     pub(crate) fn is_clean(&self) -> bool {
-        (self.site.kind == Kind::Plain || (self.first == self.old && matches!(self.source, Source::Inside))) && self.trust.is_none() && self.to_end >= 16
+        (self.site.kind == Kind::Plain || (self.first == self.old && matches!(self.source, Source::Inside)))
+            && self.trust.is_none()
+            && self.to_end >= 16
     }
 
     /// Kind and source, 0..[`CLASSES`].
