@@ -39,7 +39,7 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
 
     /// Starts over with `2^history_log2` bytes of history and `2^index_log2` entries.
     pub(crate) fn start(&mut self, history_log2: u32, index_log2: u32) {
-        self.index[..1 << index_log2].fill(0);
+        self.index.fill(0);
         self.history_len = 1 << history_log2;
         self.index_log2 = index_log2;
         self.written = 0;

@@ -42,7 +42,7 @@ impl<const N: usize> Rewrites<N> {
 
     /// Starts over with `2^log2` entries, at most `N`.
     pub(crate) fn start(&mut self, log2: u32) {
-        self.entries[..1 << log2].fill(Self::EMPTY);
+        self.entries.fill(Self::EMPTY);
         self.log2 = log2;
     }
 
