@@ -154,3 +154,32 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         self.length = 0;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was inserted is predicted when it comes again: a place must not be found under its own name.
+    #[test]
+    fn bytes_inserted_before_are_predicted() {
+        let mut old = OldImage::new(&[][..]);
+        old.start(0);
+        let mut model = MatchModel::<256, 64>::new();
+        model.start(8, 6);
+        let noise: Vec<u8> = (0..100u32).map(|i| (hash(i, 7) >> 11) as u8).collect();
+        let mut recent = 0;
+        model.enter(recent);
+        let mut right = [0; 2];
+        for right in &mut right {
+            for &byte in &noise {
+                let here = Some(model.here(&old));
+                let named = model.predict(&mut old, recent, here).unwrap();
+                *right += usize::from(named.is_some_and(|(named, _)| named == byte));
+                model.follow(named, byte);
+                model.push(byte);
+                recent = recent << 8 | u64::from(byte);
+            }
+        }
+        assert!(right[0] < 10 && right[1] >= noise.len() - 2 * LEAST, "{right:?}");
+    }
+}
