@@ -316,11 +316,6 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             }
             Phase::Map => {
                 let count = self.map.code_count(&mut self.coder, 0);
-                let limit = self.parsed.first().map_or(0, |h| h.profile.parameters().segments);
-                if count > limit {
-                    let (requested, limit) = (u64::from(count), u64::from(limit));
-                    return Err(Error::OverBudget { field: "segments", requested, limit });
-                }
                 self.rebuilder.reserve_segments(count)?;
                 Phase::Segments { left: count }
             }

@@ -19,7 +19,7 @@ const RATE: i32 = 5;
 const LEAST_ERROR: u32 = 2500;
 
 /// Bytes that experts name for the next byte, and how sure they are.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Expert {
     /// The byte, when the expert has one.
     pub(crate) byte: Option<u8>,

@@ -78,9 +78,9 @@ impl<const HISTORY: usize, const INDEX: usize> MatchModel<HISTORY, INDEX> {
         if place < old.len() {
             return old.byte(place).map(Some);
         }
-        let back = self.written.wrapping_sub(place.wrapping_sub(old.len()));
-        let at = self.written.wrapping_sub(back) & (self.history_len - 1);
-        Ok((1..=self.history_len).contains(&back).then(|| self.history[at as usize]))
+        let at = place.wrapping_sub(old.len());
+        let back = self.written.wrapping_sub(at);
+        Ok((1..=self.history_len).contains(&back).then(|| self.history[(at & (self.history_len - 1)) as usize]))
     }
 
     /// Place of the byte that [`MatchModel::push`] appends next.

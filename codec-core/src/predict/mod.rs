@@ -74,6 +74,8 @@ pub struct Rebuilder<O, const WORDS: usize, const REWRITES: usize, const HISTORY
     contexts: usize,
     /// Words that map and slots share.
     words: usize,
+    /// Most segments of the map.
+    segments: u32,
     /// The last eight bytes, newest lowest.
     recent: u64,
 }
@@ -102,6 +104,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             inserting: false,
             contexts: 0,
             words: 0,
+            segments: 0,
             recent: 0,
         }
     }
@@ -128,6 +131,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.copies.start();
         self.contexts = (parameters.contexts as usize).min(CONTEXTS);
         self.words = (parameters.words as usize).min(WORDS);
+        self.segments = parameters.segments;
         Ok(())
     }
 
@@ -140,11 +144,11 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     /// Makes room for the segments of the map.
     ///
     /// # Errors
-    /// [`Error::OverBudget`] when they would leave the network too little.
+    /// [`Error::OverBudget`] when they are more than the parameters allow, or would leave the network too little.
     pub fn reserve_segments(&mut self, segments: u32) -> Result<(), Error> {
-        let limit = self.words.saturating_sub(LEAST_SLOTS) / SEGMENT_WORDS;
-        if segments as usize > limit {
-            return Err(Error::OverBudget { field: "segments", requested: segments.into(), limit: limit as u64 });
+        let limit = self.segments.min((self.words.saturating_sub(LEAST_SLOTS) / SEGMENT_WORDS) as u32);
+        if segments > limit {
+            return Err(Error::OverBudget { field: "segments", requested: segments.into(), limit: limit.into() });
         }
         self.map.reserve(segments as usize)
     }
@@ -199,14 +203,13 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     /// Puts every `stride`th place of the old image into the match index.
     fn index_old(&mut self, stride: u32) -> Result<(), Error> {
         let mut place = stride.next_multiple_of(8);
-        let step = stride.max(1);
         while place <= self.old.len() {
             let mut recent = 0;
             for at in place.saturating_sub(8)..place {
                 recent = recent << 8 | u64::from(self.old.scan(at)?);
             }
             self.matches.note(recent, place);
-            place += step;
+            place += stride;
         }
         Ok(())
     }

@@ -131,7 +131,7 @@ pub fn vote(changed: &[Changed], segments: &ByShift, slide: u32) -> Option<Base>
 /// Whether `base` explains how the word changed.
 pub fn explains(base: &Base, c: &Changed, segments: &ByShift) -> bool {
     let offset = (c.old & !1).wrapping_sub(base.old);
-    segments.like(c, base.old.wrapping_sub(base.new)).iter().any(|s| offset.wrapping_sub(s.old) < s.len)
+    segments.like(c, base.old.wrapping_sub(base.new)).iter().any(|s| s.holds_old(offset))
 }
 
 /// The number in `low..=high` with the most trailing zero bits.

@@ -146,7 +146,7 @@ impl ByOld {
             return Some(from);
         };
         let after = self.0.partition_point(|s| s.old <= offset);
-        let s = (1..=4).filter_map(|back| self.0.get(after.checked_sub(back)?)).find(|s| offset - s.old < s.len)?;
+        let s = (1..=4).filter_map(|back| self.0.get(after.checked_sub(back)?)).find(|s| s.holds_old(offset))?;
         Some(Reference { target: (offset - s.old + s.new).wrapping_add(base), absolute: from.absolute })
     }
 }

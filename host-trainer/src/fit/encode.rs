@@ -7,12 +7,12 @@ use codec_core::container::v2::{Header, Mode, Old};
 use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
-use codec_core::limits::{self, Parameters, Profile};
+use codec_core::limits::{self, Profile};
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
 /// A predictor with room for every profile.
-pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { 4544 << 10 }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;
@@ -78,7 +78,6 @@ impl Coder for Payload<'_> {
 fn drive<C: Coder>(
     coder: &mut C,
     rebuilder: &mut AnyRebuilder<'_>,
-    parameters: &Parameters,
     old_len: Option<u32>,
     alignment: &Alignment,
     new: &[u8],
@@ -103,10 +102,6 @@ fn drive<C: Coder>(
         coder.account(Part::Map);
         let mut map = MapModel::new();
         let count = map.code_count(coder, alignment.segments.len() as u32);
-        if count > parameters.segments {
-            let (requested, limit) = (u64::from(count), u64::from(parameters.segments));
-            return Err(Error::OverBudget { field: "segments", requested, limit });
-        }
         rebuilder.reserve_segments(count)?;
         for i in 0..count as usize {
             let segment = alignment.segments.get(i).copied().unwrap_or_default();
@@ -195,7 +190,7 @@ pub fn encode_with(
     let mut payload = Vec::new();
     let mut ledger = Ledger::new(RangeEncoder::new(|byte| payload.push(byte)));
     let old_len = job.old.map(|old| old.len() as u32);
-    drive(&mut ledger, &mut rebuilder, &parameters, old_len, alignment, job.new, train)?;
+    drive(&mut ledger, &mut rebuilder, old_len, alignment, job.new, train)?;
     finish(&mut rebuilder);
     let bits = ledger.bits;
     let _ = ledger.inner.finish();
@@ -228,7 +223,7 @@ pub fn account(container: &[u8], old: &[u8], prior: &[u8]) -> Result<Encoded, Er
     let nothing = Alignment::default();
     let train = header.mode == Mode::Primed;
     let old_len = header.old.map(|old| old.len);
-    let (alignment, _) = drive(&mut ledger, &mut rebuilder, &parameters, old_len, &nothing, &[], train)?;
+    let (alignment, _) = drive(&mut ledger, &mut rebuilder, old_len, &nothing, &[], train)?;
     Ok(Encoded { bytes: container.to_vec(), header_len, bits: ledger.bits, alignment, mode: header.mode })
 }
 
