@@ -262,17 +262,19 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// Does `work`, and forgets an update that can never succeed. A flash that cannot be written to may be next time,
-    /// and bytes that lack may still come; what cannot be read has rotted.
+    /// and bytes that lack may still come while they are being received; what cannot be read has rotted.
     fn or_give_up(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         let result = work(self);
         let Err(error) = result else { return Ok(()) };
-        if matches!(
-            error,
-            Error::Flash { operation: Operation::Write | Operation::Erase, .. } | Error::Malformed(E::Truncated { .. })
-        ) {
+        let record = *self.record();
+        let again = match error {
+            Error::Flash { operation, .. } => operation != Operation::Read,
+            Error::Malformed(E::Truncated { .. }) => record.state == State::Receiving,
+            _ => false,
+        };
+        if again {
             return result;
         }
-        let record = *self.record();
         // Blocks of the one slot may have been replaced: then there is nothing to go back to.
         let image = record.images[usize::from(record.active)];
         let lost =
