@@ -277,8 +277,8 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         }
         // Blocks of the one slot may have been replaced: then there is nothing to go back to.
         let image = record.images[usize::from(record.active)];
-        let lost =
-            matches!(self.layout.slots, Slots::One { .. }) && !holds(&self.old(record.active, image.len), &image)?;
+        let lost = matches!(self.layout.slots, Slots::One { .. })
+            && !holds(&self.old(record.active, image.len), &image).unwrap_or(false);
         self.change(|record| {
             record.failure = error.code();
             if lost {
