@@ -129,6 +129,10 @@ impl<'a, 'b, F: NorFlash> ScriptWriter<'a, 'b, F> {
 
 impl<F: NorFlash> Sink for ScriptWriter<'_, '_, F> {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (requested, limit) = (self.script.len().saturating_add(bytes.len() as u32), self.scratch.script.len());
+        if requested > limit {
+            return Err(Error::NoRoom { region: "script", requested, limit });
+        }
         self.script.push(bytes)
     }
 
