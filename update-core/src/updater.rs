@@ -211,11 +211,12 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
             let limit = self.payload_len;
             return Err(Error::NoRoom { region: "payload", requested: end.unwrap_or(u32::MAX), limit });
         }
-        self.download.push(bytes, self.buffers.entry)?;
-        if end == Some(self.payload_len) {
-            self.download.flush(self.buffers.entry)?;
-        }
-        Ok(())
+        let is_last = end == Some(self.payload_len);
+        // Restarts may have used up the region: then the update starts anew.
+        self.or_give_up(|updater| {
+            updater.download.push(bytes, updater.buffers.entry)?;
+            if is_last { updater.download.flush(updater.buffers.entry) } else { Ok(()) }
+        })
     }
 
     /// Bytes of the payload that would survive a power cut.
@@ -292,6 +293,8 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
 
     /// All has been received: is it what was signed?
     fn begin(&mut self) -> Result<(), Error> {
+        // Should the flash have failed at the last bytes.
+        self.download.flush(self.buffers.entry)?;
         let (bytes, _) = self.manifest()?;
         let manifest = Manifest::authentic(&bytes, &self.record().keys)?;
         let have = self.download.stored().saturating_sub(MANIFEST_LEN as u32);
