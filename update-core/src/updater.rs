@@ -164,7 +164,10 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
                     return Ok(self.download.received() - MANIFEST_LEN as u32);
                 }
                 State::Receiving => {}
-                _ => return Ok(manifest.payload_len),
+                _ if record.images[usize::from(record.active ^ 1)] == manifest.describes() => {
+                    return Ok(manifest.payload_len);
+                }
+                _ => {}
             }
         }
         // The one slot may be half replaced, or not have been tried.
@@ -307,7 +310,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         if digest.finish() != manifest.payload {
             return Err(Error::DigestMismatch { field: "payload" });
         }
-        let image = Image { len: manifest.image_len, version: manifest.version, id: manifest.image };
+        let image = manifest.describes();
         self.change(|record| {
             (record.state, record.progress, record.step) = (State::Decoding, 0, 0);
             // The slot that does not run is about to be erased; with one, the second image is what comes.
