@@ -327,8 +327,10 @@ impl<'a, F: NorFlash> Journal<'a, F> {
             layout.check(&*flash)?;
         }
         let halves = Self::halves(flash, layout);
-        halves[1].erase(0, halves[1].len())?;
-        let mut journal = Self { halves, half: 1, at: halves[1].len(), number: 0, used: 0, record: first };
+        let mut journal = Self { halves, half: 0, at: u32::MAX, number: 0, used: 0, record: first };
+        // Into both halves, each of which is erased as it would be when the other one is full.
+        journal.set(first, buffer)?;
+        journal.at = u32::MAX;
         journal.set(first, buffer)?;
         Ok(journal)
     }
