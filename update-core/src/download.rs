@@ -229,7 +229,11 @@ impl<F: NorFlash> Reader<'_, F> {
         let mut filled = 0;
         while filled < buf.len() {
             if self.left == 0 {
-                let Some((place, len)) = self.pieces.next() else { break };
+                let Some((place, len)) = self.pieces.next() else {
+                    // Not to be searched for again: a decoder asks often at the end.
+                    self.pieces.sector = u32::MAX;
+                    break;
+                };
                 (self.place, self.left) = (place, len.into());
             }
             let skipped = self.skip.min(self.left);
