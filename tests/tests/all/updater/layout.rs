@@ -79,6 +79,15 @@ fn no_record_at_all() {
     assert_eq!(Updater::open(&flash, TWO, config(), &mut buffer).err(), Some(Error::NothingToBoot));
 }
 
+/// A record, its head and its copy in whole writes.
+#[test]
+fn large_writes_need_a_larger_state() {
+    let flash = SimFlash::<1024, 1024>::new(64 * 1024);
+    let layout = Layout::two(2 * K, 8 * K, 8 * K);
+    assert_eq!(layout.check(&flash), Err(Error::Layout { region: "state", found: 2 * K, limit: 4 * K }));
+    assert_eq!(Layout::two(4 * K, 8 * K, 8 * K).check(&flash), Ok(()));
+}
+
 fn least<const W: usize, const E: usize>() {
     type F<const W: usize, const E: usize> = SimFlash<W, E>;
     let (old, new) = images();

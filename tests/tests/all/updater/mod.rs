@@ -6,11 +6,12 @@
 //! - [`rounds`]: many updates one after the other; [`whole`]: devices that have nothing to boot;
 //! - [`geometry`], [`layout`]: flashes and regions of all sizes;
 //! - [`in_place`]: steps, cycles, growth and shrinkage with one slot;
-//! - [`rot`], [`cuts`]: rotten bits and power cuts, alone and together; [`worn`]: flash that is at its end.
+//! - [`rot`], [`cuts`]: rotten bits and power cuts, alone and together; [`journal`]: the record; [`worn`]: flash that is at its end.
 
 mod cuts;
 mod geometry;
 mod in_place;
+mod journal;
 mod keys;
 mod layout;
 mod offers;
