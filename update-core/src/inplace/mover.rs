@@ -14,6 +14,7 @@
 //! Two places in turn, whichever blocks are left as they are between: so the block before is still there when its mark is
 //! lost to a rotten bit.
 
+use crc::{Digest, NoTable};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::Plan;
@@ -97,6 +98,7 @@ impl<'a, F: NorFlash> Scratch<'a, F> {
 pub struct ScriptWriter<'a, 'b, F> {
     scratch: Scratch<'a, F>,
     script: Writer<'a, 'b, F>,
+    crc: Digest<'static, u32, NoTable>,
     blocks: u32,
     entry: &'b mut [u8],
 }
@@ -115,15 +117,20 @@ impl<'a, 'b, F: NorFlash> ScriptWriter<'a, 'b, F> {
         for at in (0..scratch.directory.len()).step_by(F::ERASE_SIZE) {
             scratch.directory.erase(at, erase)?;
         }
-        Ok(Self { scratch, script: Writer::new(scratch.script, 0, rest)?, blocks: 0, entry })
+        Ok(Self { scratch, script: Writer::new(scratch.script, 0, rest)?, crc: crc32(), blocks: 0, entry })
     }
 
-    /// Writes what is left.
+    /// Writes what is left, and reads all back: what has rotted must show while the old image is whole.
     ///
     /// # Errors
-    /// [`Error::Flash`].
+    /// [`Error::Flash`], [`Error::DigestMismatch`].
     pub fn finish(self) -> Result<(), Error> {
-        self.script.finish()
+        let len = self.script.len();
+        self.script.finish()?;
+        if self.scratch.script.crc(0, len)? != self.crc.finalize() {
+            return Err(Error::DigestMismatch { field: "script" });
+        }
+        (0..self.blocks).try_for_each(|block| self.scratch.entry(block).map(|_| ()))
     }
 }
 
@@ -133,6 +140,7 @@ impl<F: NorFlash> Sink for ScriptWriter<'_, '_, F> {
         if requested > limit {
             return Err(Error::NoRoom { region: "script", requested, limit });
         }
+        self.crc.update(bytes);
         self.script.push(bytes)
     }
 

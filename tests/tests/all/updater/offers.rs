@@ -241,8 +241,7 @@ fn the_download_region_may_be_just_large_enough() {
     let fits = |download: u32, len: usize| {
         let device: Device = Device::new(layout(download), images().0);
         let update = signed(two.whole.manifest, &payload.iter().copied().cycle().take(len).collect::<Vec<_>>());
-        let offered = device.with(|updater| updater.offer(cut_up(&update).0));
-        let sent = device.with(|updater| send(updater, &update));
+        let (offered, sent) = device.with(|updater| (updater.offer(cut_up(&update).0), send(updater, &update)));
         assert_eq!(offered.is_ok(), sent.is_ok(), "{download}, {len}: {offered:?}, {sent:?}");
         sent.is_ok()
     };
@@ -251,9 +250,9 @@ fn the_download_region_may_be_just_large_enough() {
         assert!(most as u32 > download * 3 / 4 - 132, "{most} of {download}");
     }
     // So often interrupted that the region is used up.
-    let download = (payload.len() as u32 + 132).div_ceil(896).max(2) * 1024;
-    let device: Device = Device::new(layout(download), images().0);
     let (manifest, payload) = cut_up(&two.whole);
+    let download = (1..).map(|k| k * 1024).find(|&download| fits(download, payload.len())).expect("some region");
+    let device: Device = Device::new(layout(download), images().0);
     let mut failed = 0;
     for _ in 0..40 {
         let sent = device.with(|updater| {
