@@ -10,7 +10,7 @@ use host_trainer::release::keys::SecretKey;
 use host_trainer::release::{Release, Settings, release};
 use update_core::Error;
 use update_core::boot::{Boot, boot};
-use update_core::flash::{Layout, Slots};
+use update_core::flash::{Layout, Operation, Slots};
 use update_core::keys::Keys;
 use update_core::manifest::{MANIFEST_LEN, Manifest, PayloadDigest};
 use update_core::record::{Image, Journal, Record, State};
@@ -115,9 +115,9 @@ pub fn start<const W: usize, const E: usize, const R: usize>(
             Boot::Wait => break,
             Boot::Resume => {
                 let mut updater = Updater::open(flash, *layout, config(), &mut buffer)?;
-                // What cannot be finished leaves a device that waits: the next turn tells.
+                // What cannot be finished, or read, leaves a device that waits: the next turn tells.
                 if let Err(error) = updater.install(Small::new)
-                    && matches!(error, Error::Flash { .. })
+                    && matches!(error, Error::Flash { operation: Operation::Write | Operation::Erase, .. })
                 {
                     return Err(error);
                 }
