@@ -21,7 +21,7 @@ fn two_power_cuts() {
             let at = sample * operations / SAMPLES;
             device.flash.borrow_mut().cut_at(at, a, sample);
             let _ = device.drive(&updates.delta);
-            let later = device.flash.borrow().operations + u64::from(random(&mut seed)) % (operations - at);
+            let later = device.flash.borrow().operations + random(&mut seed) % (operations - at);
             device.flash.borrow_mut().restart();
             device.flash.borrow_mut().cut_at(later, b, sample + 1);
             let _ = device.drive(&updates.delta);

@@ -114,7 +114,7 @@ fn sample(updates: &Updates, n_rots: usize, with_cut: bool) {
         random(&mut seed);
         let (name, bit) = place(updates, &mut seed);
         let (other, bit2) = place(updates, &mut seed);
-        let mut at = || u64::from(random(&mut seed)) % operations;
+        let mut at = || random(&mut seed) % operations;
         let rots = [(at(), bit), (at(), bit2)];
         let cut = with_cut.then(|| (at(), Torn::ALL[number as usize % 4]));
         let fault = Fault { rots, n_rots, cut };
