@@ -36,6 +36,25 @@
 // Bytes of a field's name, with the 0 at its end.
 #define GMCF_FIELD_BYTES 24
 
+#define INDEX 1
+
+// What was found, and likewise under another name.
+#define FOUND (1 << 1)
+
+#define OFFSET (1 << 2)
+
+// The limit, under one of these names.
+#define LIMIT (1 << 3)
+
+#define NEEDED (1 << 4)
+
+#define EXPECTED (1 << 5)
+
+#define BYTES (1 << 6)
+
+// Found and limit are bytes: in hex.
+#define HEX (1 << 7)
+
 // What a call returns: 0 or more when all is well, less than 0 for an error. The numbers are never reused.
 enum gmcf_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -50,7 +69,7 @@ enum gmcf_status
     GMCF_NEED_OUTPUT = 2,
     // The update ends inside `field`: so many bytes were found, so many are needed.
     GMCF_ERROR_TRUNCATED = -1,
-    // Not a GMCF file. `found` is the bytes at its start, in their order.
+    // Not a GMCF file. `found` is the bytes at its start, the first one highest; `index` is how many.
     GMCF_ERROR_BAD_MAGIC = -2,
     // The version `found` is not known to this decoder.
     GMCF_ERROR_UNKNOWN_VERSION = -3,
@@ -64,8 +83,8 @@ enum gmcf_status
     GMCF_ERROR_BUFFER_TOO_SMALL = -7,
     // The update needs an old image, and the storage is empty.
     GMCF_ERROR_OLD_MISSING = -8,
-    // The update was made against another old image. `found` and `limit`: the first 8 bytes of the identity of the
-    // one at hand, and of the one expected; the first byte is the highest.
+    // The update was made against another old image. `found` and `limit`: the first `index` bytes of the identity
+    // of the one at hand, and of the one expected; the first byte is the highest.
     GMCF_ERROR_WRONG_OLD = -9,
     // What was rebuilt is wrong: discard it. `found` and `limit` as above.
     GMCF_ERROR_DIGEST_MISMATCH = -10,
@@ -130,7 +149,7 @@ typedef struct gmcf_storage {
 typedef struct gmcf_error {
     // One of `gmcf_status`; 0 when nothing was refused.
     int32_t code;
-    // Which link of a chain, or which residue; otherwise 0.
+    // Which link of a chain, or which residue; of values that are bytes, how many; otherwise 0.
     uint32_t index;
     // What was found, as the code explains it; otherwise 0.
     uint64_t found;
