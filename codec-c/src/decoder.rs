@@ -237,9 +237,12 @@ unsafe fn profile(head: *const Head) -> u32 {
 /// A range of addresses.
 type Range = (usize, usize);
 
-/// The addresses of `len` bytes at `start`; NULL only when there are none.
+/// The addresses of `len` bytes at `start`; those of no bytes are nowhere.
 fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
-    if start.is_null() && len > 0 {
+    if len == 0 {
+        return Ok((0, 0));
+    }
+    if start.is_null() {
         return Err(GMCF_ERROR_NULL);
     }
     match start.addr().checked_add(len) {
@@ -320,11 +323,16 @@ unsafe fn update(
     if overlap(ranges[0], ranges[1]) || ranges.iter().any(|&range| overlap(own, range)) {
         return Err(GMCF_ERROR_OVERLAP);
     }
-    // SAFETY: as the caller promised, and as checked: not NULL unless empty, no longer than a slice can be, and apart.
-    let input: &[u8] = if input_len == 0 { &[] } else { unsafe { slice::from_raw_parts(input, input_len) } };
-    // SAFETY: likewise.
-    let output: &mut [u8] =
-        if output_len == 0 { &mut [] } else { unsafe { slice::from_raw_parts_mut(output, output_len) } };
+    let input: &[u8] = match input_len {
+        0 => &[],
+        // SAFETY: as the caller promised, and as checked: not NULL, no longer than a slice can be, and apart.
+        len => unsafe { slice::from_raw_parts(input, len) },
+    };
+    let output: &mut [u8] = match output_len {
+        0 => &mut [],
+        // SAFETY: likewise.
+        len => unsafe { slice::from_raw_parts_mut(output, len) },
+    };
     let result = with_profile!(
         profile,
         D => {

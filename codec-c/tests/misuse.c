@@ -159,6 +159,8 @@ static void arguments(void)
     CHECK(gmcf_decoder_new_len(decoder, &new_len) == GMCF_NEED_INPUT);
     CHECK(update(decoder, NULL, 0, NULL, 0) == GMCF_NEED_INPUT);
     CHECK(update(decoder, bytes, 0, bytes, 0) == GMCF_NEED_INPUT);
+    CHECK(update(decoder, bytes + 8, 0, bytes, 16) == GMCF_NEED_INPUT);
+    CHECK(update(decoder, inside, 0, inside, 0) == GMCF_NEED_INPUT);
     CHECK(gmcf_decoder_finish(decoder) == GMCF_ERROR_TRUNCATED);
     CHECK(gmcf_decoder_error(decoder, &error) == GMCF_DONE && error.code == GMCF_ERROR_TRUNCATED);
     CHECK(strcmp(error.field, "header") == 0 && error.found == 0 && error.limit == 1);

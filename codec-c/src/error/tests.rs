@@ -70,7 +70,9 @@ fn variants(source: &str, name: &str) -> HashSet<String> {
 
 fn formatted(error: &gmcf_error, room: usize) -> (usize, Vec<u8>) {
     let mut place = std::vec![MaybeUninit::new(0xa5u8); room + 4];
+    // SAFETY: the place has `room` bytes, and more.
     let len = unsafe { gmcf_error_format(error, place.as_mut_ptr().cast(), room) };
+    // SAFETY: all were set when the place was made.
     let bytes: Vec<u8> = place.iter().map(|byte| unsafe { byte.assume_init() }).collect();
     assert_eq!(bytes[room..], [0xa5; 4], "written beyond the end");
     (len, bytes[..room].to_vec())
@@ -101,6 +103,7 @@ fn every_number_has_words_of_its_own() {
     let numbers: HashSet<_> = TABLE.iter().map(|entry| entry.0 as i32).collect();
     assert_eq!(numbers.len(), TABLE.len());
     assert_eq!(numbers.len(), variants(&source, "gmcf_status").len());
+    // SAFETY: texts end with a 0 and lie in the flash.
     let text = |number| unsafe { CStr::from_ptr(gmcf_error_text(number)) }.to_str().unwrap();
     let words: HashSet<_> = TABLE.iter().map(|entry| text(entry.0 as i32)).collect();
     assert_eq!(words.len(), TABLE.len());
@@ -134,6 +137,7 @@ fn any_error_can_be_formatted() {
         let (len, _) = formatted(&gmcf_error { code: number, ..error }, 160);
         assert!(len < 160);
     }
+    // SAFETY: where a pointer is not NULL it is right.
     unsafe {
         assert_eq!(gmcf_error_format(core::ptr::null(), [0; 4].as_mut_ptr(), 4), 0);
         assert_eq!(gmcf_error_format(&error, core::ptr::null_mut(), 4), 0);
