@@ -12,6 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+// Called, if ever, when the decoder finds itself in a state that cannot be, whatever its input. A program may define it,
+// to restart the device or to say so; the library's own stops at a trap. When it returns, the library loops for ever.
+void gmcf_panic(void);
+#ifdef __cplusplus
+}
+#endif
+
 // 16 KiB of RAM in all: Cortex-M0 class.
 #define GMCF_PROFILE_TINY 0
 

@@ -114,9 +114,16 @@ words=("" "init, update, finish" "all of gmcf_decoder_*" "and the errors' words"
 for parts in 1 2 3; do
     all=$(flash "$out/link-check.$parts.elf")
     echo "C interface, ${words[$parts]}: $all bytes, $((all - rust)) more"
-    if [ $parts -eq 2 ] && [ $((all - rust)) -gt $interface_limit ]; then
-        judge "flash" "$((all - rust)) bytes more than the decoder in Rust, limit $interface_limit"
-    fi
+    [ $parts -ne 2 ] || interface=$((all - rust))
 done
+problem=
+[ "$interface" -le "$interface_limit" ] || problem="$interface bytes more than the decoder in Rust, limit $interface_limit"
+judge "flash" "$problem"
+# The program's own gmcf_panic takes the place of the library's, which is there where the program has none.
+problem=
+for image in "$board T" "link-check.1 W"; do
+    arm-none-eabi-nm "$out/${image% *}.elf" | grep -q " ${image#* } gmcf_panic\$" || problem="not ${image#* } in ${image% *}"
+done
+judge "gmcf_panic" "$problem"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
