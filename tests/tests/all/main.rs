@@ -4,6 +4,7 @@
 //! - `c_api`: what C programs see of the decoder, built and run with the host's C compiler;
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
 //! - `mixed`: images that hold code for more than one instruction set;
+//! - `power`: the power fails at every flash operation of an update;
 //! - `properties`: random files and edits; what the size may be at most;
 //! - `chunking`: how input and output are cut never matters;
 //! - `hostile`: cuts, flips, lies, wrong old images, budgets;
@@ -18,4 +19,5 @@ mod golden;
 mod hostile;
 mod integers;
 mod mixed;
+mod power;
 mod properties;
