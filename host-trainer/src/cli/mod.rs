@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod inspect;
 mod output;
+mod push;
 mod squash;
 mod train;
 
@@ -42,6 +43,7 @@ where
         Some(Command::Apply(args)) => apply::run(&args),
         Some(Command::Squash(args)) => squash::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Push(args)) => push::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),

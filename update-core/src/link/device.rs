@@ -146,7 +146,7 @@ impl<const N: usize, const W: usize> Device<N, W> {
     fn handle(&mut self, request: &Request, tail: &[u8], target: &mut impl Target) -> (Option<Reply>, bool) {
         let session = match *request {
             Request::Hello { nonce } => return (Some(self.welcome(nonce, target)), false),
-            Request::Query { session }
+            Request::Query { session, .. }
             | Request::Offer { session, .. }
             | Request::Data { session, .. }
             | Request::DataAsk { session, .. }
@@ -162,8 +162,8 @@ impl<const N: usize, const W: usize> Device<N, W> {
             self.open = self.promised;
             self.session = Session::NEW;
         }
-        if let Request::Query { .. } = request {
-            return (Some(Reply::Info { session, info: target.info() }), false);
+        if let Request::Query { token, .. } = *request {
+            return (Some(Reply::Info { session, token, info: target.info() }), false);
         }
         let was_asked_to_reboot = self.session.has_done(Kind::Reboot);
         let reply = match self.session.refusal {
@@ -225,7 +225,7 @@ impl<const N: usize, const W: usize> Device<N, W> {
                 }
                 Ok((part.ask || completed).then_some(match self.session.transfer {
                     Some(Transfer { start, .. }) => Reply::Accepted { session, start },
-                    None => Reply::Have { session, words: self.words_of(Kind::Offer) },
+                    None => self.have(session, Kind::Offer),
                 }))
             }
             Request::Rotate { session, len, part } => {
@@ -239,7 +239,7 @@ impl<const N: usize, const W: usize> Device<N, W> {
                 Ok((part.ask || completed).then_some(if self.session.has_done(Kind::Rotate) {
                     Reply::Done { session, kind: Kind::Rotate }
                 } else {
-                    Reply::Have { session, words: self.words_of(Kind::Rotate) }
+                    self.have(session, Kind::Rotate)
                 }))
             }
             Request::Data { session, number } | Request::DataAsk { session, number } => {
@@ -287,8 +287,9 @@ impl<const N: usize, const W: usize> Device<N, W> {
         self.session.words == upto(len)
     }
 
-    fn words_of(&self, kind: Kind) -> u64 {
-        if self.session.collects.0 == kind { self.session.words } else { 0 }
+    fn have(&self, session: u16, kind: Kind) -> Reply {
+        let words = if self.session.collects.0 == kind { self.session.words } else { 0 };
+        Reply::Have { session, kind, words }
     }
 }
 

@@ -19,7 +19,7 @@ pub const PROTOCOL: u8 = 1;
 /// | number | message | fields (bytes) | tail | answered |
 /// |---|---|---|---|---|
 /// | 0 | `Hello` | nonce (4, fixed) | - | `Welcome` |
-/// | 1 | `Query` | session (2, fixed) | - | `Info` |
+/// | 1 | `Query` | session (2, fixed), token (1) | - | `Info` |
 /// | 2 | `Offer` | session (2, fixed), chunk (1 to 3), at (1), ask (1) | a piece of the manifest | `Have`, `Accepted` |
 /// | 3 | `Data` | session (2, fixed), number (1 to 5) | a chunk of the payload | not |
 /// | 4 | `DataAsk` | as `Data` | as `Data` | `Ack` |
@@ -43,6 +43,8 @@ pub enum Request {
         /// Session.
         #[serde(with = "le")]
         session: u16,
+        /// Comes back in the answer: what is late is not taken for what is new.
+        token: u8,
     },
     /// A piece of the manifest of the update that is offered.
     Offer {
@@ -173,8 +175,8 @@ impl Request {
 /// | number | message | fields (bytes) |
 /// |---|---|---|
 /// | 0 | `Welcome` | nonce (4, fixed), session (2, fixed), protocol (1), frame (1 to 2), window (1) |
-/// | 1 | `Info` | session (2, fixed), [`Info`] (22) |
-/// | 2 | `Have` | session (2, fixed), words (1 to 5) |
+/// | 1 | `Info` | session (2, fixed), token (1), [`Info`] (22) |
+/// | 2 | `Have` | session (2, fixed), kind (1), words (1 to 5) |
 /// | 3 | `Accepted` | session (2, fixed), start (1 to 5) |
 /// | 4 | `Ack` | session (2, fixed), next (1 to 5), kept (1 to 5) |
 /// | 5 | `Done` | session (2, fixed), kind (1) |
@@ -202,6 +204,8 @@ pub enum Reply {
         /// Session.
         #[serde(with = "le")]
         session: u16,
+        /// Of the `Query`.
+        token: u8,
         /// What the device says of itself.
         info: Info,
     },
@@ -210,6 +214,8 @@ pub enum Reply {
         /// Session.
         #[serde(with = "le")]
         session: u16,
+        /// Of what: `Offer` or `Rotate`.
+        kind: Kind,
         /// Bit `i` is set when word `i` (4 bytes) is there.
         words: u64,
     },
