@@ -168,7 +168,7 @@ impl Dice {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
-        ((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) * u64::from(n) >> 32) as u32
+        (((self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) * u64::from(n)) >> 32) as u32
     }
 }
 
@@ -209,6 +209,9 @@ impl Weather {
     }
 }
 
+/// What is on the air: when it arrives, a number that tells equals apart, whether at the device, the bytes.
+type Arrival = (Duration, u64, bool, Vec<u8>);
+
 /// A link with a device at its end, in simulated time.
 #[derive(Debug)]
 pub struct Radio<const N: usize, const W: usize> {
@@ -232,8 +235,7 @@ pub struct Radio<const N: usize, const W: usize> {
     pub now: Duration,
     /// When the host's and the device's transmitter are free.
     free: [Duration; 2],
-    /// What is on the air: when it arrives, a number that tells equals apart, whether at the device, the bytes.
-    air: BinaryHeap<Reverse<(Duration, u64, bool, Vec<u8>)>>,
+    air: BinaryHeap<Reverse<Arrival>>,
     delivered: u64,
     count: u64,
 }

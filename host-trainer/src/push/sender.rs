@@ -291,7 +291,7 @@ impl<'a> Sender<'a> {
     /// # Errors
     /// [`PushError::Restarting`] when that happens again and again.
     pub fn reconnected(&mut self) -> Result<(), PushError> {
-        self.frames = Box::default();
+        *self.frames = Frames::new();
         match self.stage {
             Stage::Done => Ok(()),
             // That is what it was asked for.
