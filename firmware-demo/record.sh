@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares sizes and instruction counts of the images with the committed record, benches/cortex-m.tsv:
+# Compares sizes and instruction counts of the images with the committed record, benches/boards.tsv:
 #
 #     ./record.sh             after build.sh and transcripts.sh
 #     ./record.sh --update    writes the record anew
@@ -11,9 +11,9 @@ cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . ./common.sh
 
-record=../benches/cortex-m.tsv
+record=../benches/boards.tsv
 out=target/firmware
-now=$out/cortex-m.tsv
+now=$out/boards.tsv
 if [ ! -s "$out/sizes.tsv" ]; then
     echo "record.sh: nothing built yet; run build.sh first" >&2
     exit "$SKIPPED"
@@ -43,11 +43,11 @@ broken=$(
 
 if [ "${1:-}" = --update ]; then
     cp "$now" "$record"
-    echo "record.sh: benches/cortex-m.tsv written, $(($(wc -l <"$record") - 2)) figures"
+    echo "record.sh: benches/boards.tsv written, $(($(wc -l <"$record") - 2)) figures"
     exit
 fi
 if [ ! -f "$record" ]; then
-    echo "record.sh: no benches/cortex-m.tsv to compare with; make it with record.sh --update" >&2
+    echo "record.sh: no benches/boards.tsv to compare with; make it with record.sh --update" >&2
     exit "$SKIPPED"
 fi
 

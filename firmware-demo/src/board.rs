@@ -1,79 +1,58 @@
-//! What differs between the boards: where the old image lies, where the new one goes, how much there is of each.
+//! What differs between the boards.
 
-use crate::Failure;
-use crate::count::Counter;
-
-/// Bytes lent to the decoder for each piece of input, and again for each piece of output.
-pub const CHUNK_BYTES: usize = if cfg!(board = "mps2-an500") { 4096 } else { 256 };
+#[cfg(board = "lm3s6965evb")]
+pub use lm3s6965evb::*;
+#[cfg(board = "microbit")]
+pub use microbit::*;
+#[cfg(board = "mps2-an500")]
+pub use mps2_an500::*;
+#[cfg(board = "virt")]
+pub use virt::*;
 
 #[cfg(board = "mps2-an500")]
-pub use roomy::*;
-#[cfg(not(board = "mps2-an500"))]
-pub use tight::*;
-
-/// Old image and new slot lie in RAM, which stands for memory-mapped flash.
-#[cfg(board = "mps2-an500")]
-mod roomy {
-    use static_cell::ConstStaticCell;
-
-    use super::{Counter, Failure};
-    use crate::host::{HostFile, Mode};
-    use crate::old::Old;
-    use crate::slot::RamSlot;
-
+mod mps2_an500 {
+    /// Name of the board and its processor.
     pub const NAME: &str = "mps2-an500 (Cortex-M7)";
-
-    /// Bytes of each of the two slots.
-    const SLOT_BYTES: usize = 1536 * 1024;
-
-    static OLD: ConstStaticCell<[u8; SLOT_BYTES]> = ConstStaticCell::new([0; SLOT_BYTES]);
-    static NEW: ConstStaticCell<[u8; SLOT_BYTES]> = ConstStaticCell::new([0; SLOT_BYTES]);
-
-    pub type OldFile = &'static [u8];
-    pub type Slot = RamSlot;
-    pub type Decoder = codec_core::limits::Medium<Old>;
-
-    pub fn open_old(name: &str, counter: &'static Counter) -> Result<OldFile, Failure> {
-        let mut file = HostFile::open(name, Mode::Read, counter)?;
-        let memory = OLD.take();
-        let len = file.len() as usize;
-        let Some(image) = memory.get_mut(..len) else {
-            return Err(Failure::TooLarge("the old image", file.len(), SLOT_BYTES as u32));
-        };
-        file.read(image)?;
-        Ok(image)
-    }
-
-    pub fn open_slot(name: &str, counter: &'static Counter) -> Result<Slot, Failure> {
-        Ok(RamSlot::new(NEW.take(), HostFile::open(name, Mode::Write, counter)?))
-    }
+    /// Decoder of the largest profile that the board has the memory for.
+    pub type Decoder<O> = codec_core::limits::Medium<O>;
+    /// Bytes that its flash erases at once.
+    pub const ERASE_BYTES: usize = 4096;
+    /// Bytes that its flash writes at once.
+    pub const WRITE_BYTES: usize = 8;
 }
 
-/// Neither image fits into RAM: both are host files, read and written in place.
-#[cfg(not(board = "mps2-an500"))]
-mod tight {
-    use super::{Counter, Failure};
-    use crate::host::{HostFile, Mode};
-    use crate::old::Old;
-    use crate::slot::HostSlot;
-
-    #[cfg(board = "lm3s6965evb")]
+#[cfg(board = "lm3s6965evb")]
+mod lm3s6965evb {
+    /// Name of the board and its processor.
     pub const NAME: &str = "lm3s6965evb (Cortex-M3)";
-    #[cfg(board = "microbit")]
+    /// Decoder of the largest profile that the board has the memory for.
+    pub type Decoder<O> = codec_core::limits::Small<O>;
+    /// Bytes that its flash erases at once.
+    pub const ERASE_BYTES: usize = 4096;
+    /// Bytes that its flash writes at once.
+    pub const WRITE_BYTES: usize = 4;
+}
+
+#[cfg(board = "microbit")]
+mod microbit {
+    /// Name of the board and its processor.
     pub const NAME: &str = "microbit (Cortex-M0)";
+    /// Decoder of the largest profile that the board has the memory for.
+    pub type Decoder<O> = codec_core::limits::Tiny<O>;
+    /// Bytes that its flash erases at once.
+    pub const ERASE_BYTES: usize = 1024;
+    /// Bytes that its flash writes at once.
+    pub const WRITE_BYTES: usize = 4;
+}
 
-    pub type OldFile = HostFile;
-    pub type Slot = HostSlot;
-    #[cfg(board = "lm3s6965evb")]
-    pub type Decoder = codec_core::limits::Small<Old>;
-    #[cfg(board = "microbit")]
-    pub type Decoder = codec_core::limits::Tiny<Old>;
-
-    pub fn open_old(name: &str, counter: &'static Counter) -> Result<OldFile, Failure> {
-        HostFile::open(name, Mode::Read, counter)
-    }
-
-    pub fn open_slot(name: &str, counter: &'static Counter) -> Result<Slot, Failure> {
-        Ok(HostSlot::new(HostFile::open(name, Mode::Write, counter)?, counter))
-    }
+#[cfg(board = "virt")]
+mod virt {
+    /// Name of the board and its processor.
+    pub const NAME: &str = "virt (RISC-V rv32imac)";
+    /// Decoder of the largest profile that the board has the memory for.
+    pub type Decoder<O> = codec_core::limits::Small<O>;
+    /// Bytes that its flash erases at once.
+    pub const ERASE_BYTES: usize = 4096;
+    /// Bytes that its flash writes at once.
+    pub const WRITE_BYTES: usize = 4;
 }

@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use codec_core::Error;
 use codec_core::storage::ReadAt;
 
-use crate::board::OldFile;
+use crate::place::OldFile;
 
 /// Reads the image that was given to [`Old::set`].
 ///
