@@ -118,11 +118,25 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     /// What is wrong with the container or the old image; the decoder is then finished, and the output is to be
     /// discarded.
     pub fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
-        let result = self.advance(input, output);
+        let result = self.advance(input, output, false);
         if result.is_err() {
             self.phase = Phase::Failed;
         }
         result
+    }
+
+    /// As [`Decoder::update`], but what is written belongs together: the bytes at the offsets `new` on were expected
+    /// to be like those of the old image at `new` plus the returned shift (wrapping). They need not be, and the place
+    /// may lie outside the old image. The status is [`Status::NeedOutput`] where the output is not full, too.
+    ///
+    /// # Errors
+    /// As [`Decoder::update`].
+    pub fn trace(&mut self, input: &[u8], output: &mut [u8]) -> Result<(Step, u32), Error> {
+        let result = self.advance(input, output, true);
+        if result.is_err() {
+            self.phase = Phase::Failed;
+        }
+        Ok((result?, self.rebuilder.shift()))
     }
 
     /// To be called when there is no more input: says what is missing, if anything.
@@ -144,7 +158,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         }
     }
 
-    fn advance(&mut self, mut input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+    fn advance(&mut self, mut input: &[u8], output: &mut [u8], single: bool) -> Result<Step, Error> {
         let input_len = input.len();
         // Bytes written, and what is waited for; `None` when the new file is complete.
         let (written, waits_for) = loop {
@@ -156,7 +170,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                     self.read_header(byte)?;
                 }
                 Phase::Stored => break self.stored(&mut input, output),
-                Phase::Body => break self.body(&mut input, output)?,
+                Phase::Body => break self.body(&mut input, output, single)?,
                 phase => {
                     if !self.ready(&mut input, piece_bytes(phase)) {
                         break (0, Some(Status::NeedInput));
@@ -191,8 +205,9 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         (n, waits_for)
     }
 
-    /// Rebuilds units until input or output run out, or (`None`) the file is complete. Says how many bytes were written.
-    fn body(&mut self, input: &mut &[u8], output: &mut [u8]) -> Result<(usize, Option<Status>), Error> {
+    /// Rebuilds units until input or output run out, or (`None`) the file is complete; one at most when `single` is set.
+    /// Says how many bytes were written.
+    fn body(&mut self, input: &mut &[u8], output: &mut [u8], single: bool) -> Result<(usize, Option<Status>), Error> {
         let mut written = self.pending.len().min(output.len());
         if !self.pending.is_empty() {
             output[..written].copy_from_slice(&self.pending[..written]);
@@ -203,7 +218,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             }
         }
         while !self.rebuilder.is_done() {
-            if written == output.len() {
+            if written == output.len() || single && written > 0 {
                 return Ok((written, Some(Status::NeedOutput)));
             }
             if !self.ready(input, UNIT_BYTES) {
@@ -351,6 +366,50 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         }
         self.phase = Phase::Done;
         Ok(Status::Done)
+    }
+}
+
+/// What rebuilds a file from pieces of its container: a [`Decoder`] of any size.
+pub trait Rebuild {
+    /// As [`Decoder::update`].
+    ///
+    /// # Errors
+    /// As [`Decoder::update`].
+    fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error>;
+
+    /// As [`Decoder::trace`].
+    ///
+    /// # Errors
+    /// As [`Decoder::trace`].
+    fn trace(&mut self, input: &[u8], output: &mut [u8]) -> Result<(Step, u32), Error>;
+
+    /// As [`Decoder::finish`].
+    ///
+    /// # Errors
+    /// As [`Decoder::finish`].
+    fn finish(&self) -> Result<(), Error>;
+
+    /// As [`Decoder::header`].
+    fn header(&self) -> Option<&Header>;
+}
+
+impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> Rebuild
+    for Decoder<O, WORDS, REWRITES, HISTORY, INDEX>
+{
+    fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
+        self.update(input, output)
+    }
+
+    fn trace(&mut self, input: &[u8], output: &mut [u8]) -> Result<(Step, u32), Error> {
+        self.trace(input, output)
+    }
+
+    fn finish(&self) -> Result<(), Error> {
+        self.finish()
+    }
+
+    fn header(&self) -> Option<&Header> {
+        self.header()
     }
 }
 

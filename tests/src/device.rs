@@ -1,38 +1,12 @@
 //! A device: a decoder of one profile, a slot of a fixed length, and somebody who feeds it.
 
 use codec_core::Error;
-use codec_core::decoder::{Decoder, Status, Step};
+use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits::{self, Profile};
-use codec_core::storage::ReadAt;
 use host_trainer::fit::encode::with_big_stack;
 
-/// A [`Decoder`] of any profile.
-pub trait Device {
-    /// As [`Decoder::update`].
-    ///
-    /// # Errors
-    /// As [`Decoder::update`].
-    fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error>;
-
-    /// As [`Decoder::finish`].
-    ///
-    /// # Errors
-    /// As [`Decoder::finish`].
-    fn finish(&self) -> Result<(), Error>;
-}
-
-impl<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize> Device for Decoder<O, A, B, C, D> {
-    fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
-        self.update(input, output)
-    }
-
-    fn finish(&self) -> Result<(), Error> {
-        self.finish()
-    }
-}
-
 /// Runs `work` with a fresh decoder of `profile` that reads `old`.
-pub fn with_device<T: Send>(profile: Profile, old: &[u8], work: impl FnOnce(&mut dyn Device) -> T + Send) -> T {
+pub fn with_device<T: Send>(profile: Profile, old: &[u8], work: impl FnOnce(&mut dyn Rebuild) -> T + Send) -> T {
     match profile {
         Profile::Tiny => work(&mut limits::Tiny::new(old)),
         Profile::Small => work(&mut limits::Small::new(old)),
@@ -91,13 +65,13 @@ pub type Cut = (usize, usize);
 const PATIENCE: u32 = 3;
 
 /// Feeds `container` to `device`, with room as `cut` says, into a slot of `slot` bytes; `judge` may stop it after each
-/// call. Checks what [`Decoder::update`] promises of every call: nothing beyond `written` is touched, the status says
+/// call. Checks what [`Rebuild::update`] promises of every call: nothing beyond `written` is touched, the status says
 /// what is missing, a finished decoder stays finished.
 ///
 /// # Panics
 /// When such a promise is broken.
 pub fn feed(
-    device: &mut dyn Device,
+    device: &mut dyn Rebuild,
     container: &[u8],
     slot: usize,
     mut cut: impl FnMut() -> Cut,

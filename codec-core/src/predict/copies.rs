@@ -51,6 +51,11 @@ impl CopyCode {
         self.old_end = segment.old_end();
     }
 
+    /// Old offset less new offset in the last segment, wrapping.
+    pub(crate) fn shift(&self) -> u32 {
+        self.old_end.wrapping_sub(self.new_end)
+    }
+
     /// Codes whether a copy starts at `pos`, and which. It ends at most `room` bytes later.
     pub(crate) fn code<C: Coder>(
         &mut self,

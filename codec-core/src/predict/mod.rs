@@ -170,6 +170,12 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.bytes.start(slots, self.contexts);
     }
 
+    /// What is to be added to an offset of the new file to find its like in the old image, wrapping: by the segment
+    /// that was entered last.
+    pub fn shift(&self) -> u32 {
+        self.copies.shift()
+    }
+
     /// The old image's storage.
     pub fn storage(&mut self) -> &mut O {
         self.old.storage()

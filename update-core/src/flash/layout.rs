@@ -1,5 +1,9 @@
 //! The regions of a device's flash.
 
+use embedded_storage::nor_flash::NorFlash;
+
+use crate::Error;
+
 /// A part of the flash, bytes. It starts and ends where an erase block does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {
@@ -26,10 +30,94 @@ pub enum Slots {
 /// All regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The progress record.
+    /// The progress record, see [`crate::record::Record`]. Two halves of at least [`Layout::HALF`] bytes each.
     pub state: Region,
     /// The update as it arrives.
     pub download: Region,
     /// The images.
     pub slots: Slots,
+}
+
+impl Layout {
+    /// Least bytes of each half of the progress record: a record, its copy, and room for steps.
+    pub const HALF: u32 = 1024;
+
+    /// A layout with two slots, region after region from the start of the flash.
+    pub const fn two(state: u32, download: u32, slot: u32) -> Self {
+        let a = state + download;
+        Self {
+            state: Region { offset: 0, len: state },
+            download: Region { offset: state, len: download },
+            slots: Slots::Two([Region { offset: a, len: slot }, Region { offset: a + slot, len: slot }]),
+        }
+    }
+
+    /// A layout with one slot, region after region from the start of the flash.
+    pub const fn one(state: u32, download: u32, scratch: u32, slot: u32) -> Self {
+        let at = state + download;
+        Self {
+            state: Region { offset: 0, len: state },
+            download: Region { offset: state, len: download },
+            slots: Slots::One {
+                scratch: Region { offset: at, len: scratch },
+                slot: Region { offset: at + scratch, len: slot },
+            },
+        }
+    }
+
+    /// All regions by name.
+    pub fn regions(&self) -> [(&'static str, Region); 4] {
+        let (third, fourth) = match self.slots {
+            Slots::Two([a, b]) => (("slot a", a), ("slot b", b)),
+            Slots::One { slot, scratch } => (("slot", slot), ("scratch", scratch)),
+        };
+        [("state", self.state), ("download", self.download), third, fourth]
+    }
+
+    /// The slot `index`, 0 or 1; with one slot it is always that.
+    pub fn slot(&self, index: u8) -> Region {
+        match self.slots {
+            Slots::Two([a, b]) => {
+                if index == 0 {
+                    a
+                } else {
+                    b
+                }
+            }
+            Slots::One { slot, .. } => slot,
+        }
+    }
+
+    /// Checks that every region lies on erase blocks of `flash`, inside it, and apart from the others.
+    ///
+    /// # Errors
+    /// [`Error::Layout`] that names the region.
+    pub fn check<F: NorFlash>(&self, flash: &F) -> Result<(), Error> {
+        let capacity = u32::try_from(flash.capacity()).unwrap_or(u32::MAX);
+        let block = F::ERASE_SIZE as u32;
+        let regions = self.regions();
+        for (i, &(name, region)) in regions.iter().enumerate() {
+            for found in [region.offset, region.len] {
+                if !found.is_multiple_of(block) {
+                    return Err(Error::Layout { region: name, found, limit: block });
+                }
+            }
+            let end = region.offset.checked_add(region.len).filter(|&end| end <= capacity);
+            let end = end.ok_or(Error::Layout { region: name, found: region.len, limit: capacity })?;
+            if region.len == 0 {
+                return Err(Error::Layout { region: name, found: 0, limit: block });
+            }
+            for &(_, other) in &regions[..i] {
+                // The other one has passed, so its end is no overflow.
+                if region.offset < other.offset + other.len && other.offset < end {
+                    return Err(Error::Layout { region: name, found: region.offset, limit: other.offset + other.len });
+                }
+            }
+        }
+        let half = self.state.len / 2;
+        if half < Self::HALF || !half.is_multiple_of(block) {
+            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * Self::HALF.max(block) });
+        }
+        Ok(())
+    }
 }
