@@ -1,58 +1,53 @@
 //! What differs between the boards.
 
-#[cfg(board = "lm3s6965evb")]
-pub use lm3s6965evb::*;
-#[cfg(board = "microbit")]
-pub use microbit::*;
-#[cfg(board = "mps2-an500")]
-pub use mps2_an500::*;
-#[cfg(board = "virt")]
-pub use virt::*;
+use update_core::flash::Layout;
+
+include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 #[cfg(board = "mps2-an500")]
-mod mps2_an500 {
-    /// Name of the board and its processor.
+mod names {
     pub const NAME: &str = "mps2-an500 (Cortex-M7)";
-    /// Decoder of the largest profile that the board has the memory for.
     pub type Decoder<O> = codec_core::limits::Medium<O>;
-    /// Bytes that its flash erases at once.
-    pub const ERASE_BYTES: usize = 4096;
-    /// Bytes that its flash writes at once.
-    pub const WRITE_BYTES: usize = 8;
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Medium;
+    pub type Link = update_core::link::Link<256, 8>;
+    pub const BUFFER: usize = 2048;
 }
 
-#[cfg(board = "lm3s6965evb")]
-mod lm3s6965evb {
-    /// Name of the board and its processor.
+#[cfg(any(board = "lm3s6965evb", board = "virt"))]
+mod names {
+    #[cfg(board = "lm3s6965evb")]
     pub const NAME: &str = "lm3s6965evb (Cortex-M3)";
-    /// Decoder of the largest profile that the board has the memory for.
+    #[cfg(board = "virt")]
+    pub const NAME: &str = "virt (RISC-V rv32imac)";
     pub type Decoder<O> = codec_core::limits::Small<O>;
-    /// Bytes that its flash erases at once.
-    pub const ERASE_BYTES: usize = 4096;
-    /// Bytes that its flash writes at once.
-    pub const WRITE_BYTES: usize = 4;
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Small;
+    pub type Link = update_core::link::Link<128, 1>;
+    pub const BUFFER: usize = 320;
 }
 
 #[cfg(board = "microbit")]
-mod microbit {
-    /// Name of the board and its processor.
+mod names {
     pub const NAME: &str = "microbit (Cortex-M0)";
-    /// Decoder of the largest profile that the board has the memory for.
     pub type Decoder<O> = codec_core::limits::Tiny<O>;
-    /// Bytes that its flash erases at once.
-    pub const ERASE_BYTES: usize = 1024;
-    /// Bytes that its flash writes at once.
-    pub const WRITE_BYTES: usize = 4;
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Tiny;
+    pub type Link = update_core::link::Link<64, 0>;
+    pub const BUFFER: usize = 304;
 }
 
-#[cfg(board = "virt")]
-mod virt {
-    /// Name of the board and its processor.
-    pub const NAME: &str = "virt (RISC-V rv32imac)";
-    /// Decoder of the largest profile that the board has the memory for.
-    pub type Decoder<O> = codec_core::limits::Small<O>;
-    /// Bytes that its flash erases at once.
-    pub const ERASE_BYTES: usize = 4096;
-    /// Bytes that its flash writes at once.
-    pub const WRITE_BYTES: usize = 4;
-}
+/// Name of the board and its processor.
+pub const NAME: &str = names::NAME;
+
+/// Decoder of the largest profile that the board has the memory for.
+pub type Decoder<O> = names::Decoder<O>;
+
+/// That profile.
+pub const PROFILE: codec_core::limits::Profile = names::PROFILE;
+
+/// The device's end of the link: bytes of a frame, and chunks that are kept.
+pub type Link = names::Link;
+
+/// Bytes that are lent to the updater.
+pub const BUFFER: usize = names::BUFFER;
+
+/// Where everything lies on the flash.
+pub const LAYOUT: Layout = Layout::two(STATE_BYTES, DOWNLOAD_BYTES, SLOT_BYTES);

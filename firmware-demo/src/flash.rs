@@ -57,8 +57,11 @@ impl FileFlash {
         File::open(name, Mode::Update).map(Self)
     }
 
-    /// Fills `buf` from a place within the file.
-    fn fetch(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), Error> {
+    /// Fills `buf` from a place within the file, aligned or not.
+    ///
+    /// # Errors
+    /// [`Error::Host`], also beyond the file.
+    pub fn fetch(&mut self, offset: u32, buf: &mut [u8]) -> Result<(), Error> {
         self.0.seek(offset)?;
         let short = self.0.read(buf)? < buf.len();
         if short { Err(Failed("read all of the flash").into()) } else { Ok(()) }
@@ -88,8 +91,8 @@ impl ReadNorFlash for FileFlash {
 }
 
 impl NorFlash for FileFlash {
-    const WRITE_SIZE: usize = board::WRITE_BYTES;
-    const ERASE_SIZE: usize = board::ERASE_BYTES;
+    const WRITE_SIZE: usize = board::WRITE_BYTES as usize;
+    const ERASE_SIZE: usize = board::ERASE_BYTES as usize;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Error> {
         check_erase(self, from, to)?;
@@ -118,4 +121,5 @@ impl NorFlash for FileFlash {
 /// Writing twice clears the bits that either write clears.
 impl MultiwriteNorFlash for FileFlash {}
 
-const _: () = assert!(board::ERASE_BYTES.is_multiple_of(PIECE) && PIECE.is_multiple_of(board::WRITE_BYTES));
+const _: () =
+    assert!(board::ERASE_BYTES.is_multiple_of(PIECE as u32) && (PIECE as u32).is_multiple_of(board::WRITE_BYTES));

@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 
 use semihosting::fd::{AsFd, OwnedFd};
 use semihosting::sys::arm_compat::{
-    OpenMode, sys_flen, sys_get_cmdline_uninit, sys_open, sys_read_orig, sys_seek, sys_write_orig,
+    OpenMode, sys_clock, sys_flen, sys_get_cmdline_uninit, sys_open, sys_read_orig, sys_seek, sys_time, sys_write_orig,
 };
 
 /// Longest file name, and longest command line, in bytes.
@@ -123,4 +123,11 @@ impl CommandLine {
         let line = self.bytes.get(..self.len).and_then(|line| core::str::from_utf8(line).ok()).unwrap_or("");
         line.trim_end_matches('\0').split_ascii_whitespace().skip(1)
     }
+}
+
+/// A number that no start before had: from the host's clocks.
+pub fn seed() -> u32 {
+    let seconds = sys_time().unwrap_or(0) as u32;
+    let centiseconds = sys_clock().unwrap_or(0) as u32;
+    seconds.wrapping_mul(100).wrapping_add(centiseconds)
 }

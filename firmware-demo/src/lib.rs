@@ -5,9 +5,11 @@
 
 pub mod board;
 pub mod count;
+pub mod device;
 pub mod flash;
 pub mod host;
 mod mmio;
+pub mod old;
 pub mod reset;
 pub mod stack;
 pub mod start;

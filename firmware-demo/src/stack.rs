@@ -8,6 +8,8 @@ const MARGIN_WORDS: usize = 16;
 unsafe extern "C" {
     /// Lowest word of the stack; from the linker scripts.
     static mut _stack_end: u32;
+    /// End of the RAM, from which the stack grows down; from the linker scripts.
+    static mut _stack_start: u32;
 }
 
 /// The stack pointer.
@@ -25,6 +27,11 @@ fn pointer() -> usize {
         core::arch::asm!("mv {}, sp", out(reg) pointer, options(nomem, nostack, preserves_flags));
     }
     pointer
+}
+
+/// Bytes of RAM that statics take. Images are linked for RAM that starts at a multiple of a mebibyte.
+pub fn statics() -> usize {
+    (&raw const _stack_end) as usize % (1 << 20)
 }
 
 /// A stack painted below `top`.
@@ -57,5 +64,10 @@ impl Painted {
         // SAFETY: reads words between the end of the statics and the stack pointer.
         let clean = (0..words).take_while(|&word| unsafe { bottom.add(word).read_volatile() } == PAINT).count();
         (clean > 0).then(|| (words - clean) * size_of::<u32>())
+    }
+
+    /// Bytes of the stack above the caller's frame.
+    pub fn above(&self) -> usize {
+        (&raw const _stack_start) as usize - self.top
     }
 }

@@ -3,15 +3,27 @@
 use codec_core::decoder::Status;
 use firmware_demo::board;
 use firmware_demo::count::Counter;
+use firmware_demo::old::{Old, Shelf, Shelved};
 use firmware_demo::stack::Painted;
 use static_cell::ConstStaticCell;
 
 use crate::Failure;
 use crate::counted::HostFile;
-use crate::old::Old;
 use crate::place::{CHUNK_BYTES, OldFile, Slot};
 
-type Decoder = board::Decoder<Old>;
+type Decoder = board::Decoder<Old<OldImage>>;
+
+/// What the demo decodes against.
+enum OldImage {}
+
+impl Shelved for OldImage {
+    type File = OldFile;
+
+    fn shelf() -> &'static Shelf<OldFile> {
+        static SHELF: Shelf<OldFile> = Shelf::new();
+        &SHELF
+    }
+}
 
 /// What rebuilding cost.
 pub struct Cost {
@@ -32,7 +44,7 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
     static BUFFERS: ConstStaticCell<[[u8; CHUNK_BYTES]; 2]> = ConstStaticCell::new([[0; CHUNK_BYTES]; 2]);
     let [input, output] = BUFFERS.take();
 
-    Old::set(old);
+    Old::<OldImage>::set(old);
     let stack = Painted::new();
     counter.start();
     run(patch, slot, input, output)?;
@@ -49,7 +61,7 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
 /// Everything that is measured. Never inlined, so that its frame lies below the point where painting began.
 #[inline(never)]
 fn run(patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
-    static DECODER: ConstStaticCell<Decoder> = ConstStaticCell::new(Decoder::new(Old));
+    static DECODER: ConstStaticCell<Decoder> = ConstStaticCell::new(Decoder::new(Old::NEW));
     let decoder = DECODER.take();
     loop {
         let filled = patch.read(input)?;

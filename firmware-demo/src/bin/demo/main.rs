@@ -9,7 +9,6 @@
 
 mod counted;
 mod decode;
-mod old;
 mod place;
 mod slot;
 
