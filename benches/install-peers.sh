@@ -3,6 +3,8 @@
 #
 #   benches/install-peers.sh [PREFIX]     PREFIX/bin (default ~/.local/bin) takes what no system package holds
 #
+# The sources of the C decoders that energy/run.sh builds for a microcontroller stay in PREFIX/share/gmcf-peers/src.
+#
 # The bench runs what it finds on PATH and names what it does not find, so nothing here is mandatory.
 # Exit code: 0 when every tool is there in the end, 1 when some are missing.
 set -u
@@ -55,6 +57,8 @@ fi
 build=$(mktemp -d) || exit 1
 trap 'rm -rf "$build"' EXIT
 home=https://github.com/sisong
+sources=$prefix/share/gmcf-peers/src
+lite_decoder=$sources/HPatchLite/HDiffPatch/libHDiffPatch/HPatchLite/hpatch_lite.c
 can_build() { have git && have make && have g++; }
 
 if ! have hdiffz || ! have hpatchz; then
@@ -69,16 +73,30 @@ if ! have hdiffz || ! have hpatchz; then
     fi
     have hdiffz && have hpatchz || lacking "hdiffz, hpatchz" "build HDiffPatch from source with git, make, g++: $home/HDiffPatch"
 fi
-if ! have hdiffi || ! have hpatchi; then
+if ! have hdiffi || ! have hpatchi || [ ! -f "$lite_decoder" ]; then
     if can_build; then
         (
             cd "$build" &&
             git clone -q --depth 1 --branch v1.0.2 --recursive --shallow-submodules "$home/HPatchLite.git" &&
             make -C HPatchLite &&
-            cp HPatchLite/hdiffi HPatchLite/hpatchi "$bin/"
+            cp HPatchLite/hdiffi HPatchLite/hpatchi "$bin/" &&
+            mkdir -p "$sources" && rm -rf "$sources/HPatchLite" && mv HPatchLite "$sources/"
         ) >"$build/hdiffi.log" 2>&1
     fi
     have hdiffi && have hpatchi || lacking "hdiffi, hpatchi" "build HPatchLite from source with git, make, g++: $home/HPatchLite"
+    [ -f "$lite_decoder" ] || lacking "HPatchLite's C decoder" "clone $home/HPatchLite v1.0.2, with submodules, to $sources/HPatchLite"
+fi
+
+# detools' Python package comes without its C decoder.
+detools_home=https://github.com/eerimoq/detools
+if [ ! -f "$sources/detools/c/detools.c" ]; then
+    if have git; then
+        (
+            mkdir -p "$sources" && cd "$build" && git clone -q --depth 1 --branch 0.53.0 "$detools_home.git" &&
+            rm -rf "$sources/detools" && mv detools "$sources/"
+        ) >"$build/detools.log" 2>&1
+    fi
+    [ -f "$sources/detools/c/detools.c" ] || lacking "detools' C decoder" "clone $detools_home 0.53.0 to $sources/detools"
 fi
 
 for program in hdiffz hpatchz hdiffi hpatchi detools bsdiff bspatch zstd xdelta3 xz brotli; do

@@ -104,6 +104,8 @@ pub struct Base {
 pub enum CodecError {
     /// The format or the decoder refuses.
     Refused(codec_core::Error),
+    /// No device could take the update.
+    Release(update_core::Error),
     /// An input is longer than the format can name.
     TooLarge {
         /// Which input.
@@ -121,6 +123,7 @@ impl fmt::Display for CodecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => write!(f, "{error}"),
+            Self::Release(error) => write!(f, "{error}"),
             Self::TooLarge { what, len, limit } => {
                 write!(f, "{what} has {len} bytes, the format can name {limit}")
             }
@@ -130,6 +133,12 @@ impl fmt::Display for CodecError {
 }
 
 impl core::error::Error for CodecError {}
+
+impl From<update_core::Error> for CodecError {
+    fn from(error: update_core::Error) -> Self {
+        Self::Release(error)
+    }
+}
 
 impl From<codec_core::Error> for CodecError {
     fn from(error: codec_core::Error) -> Self {

@@ -51,6 +51,20 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     temporary.rename_to(&target)
 }
 
+/// Writes `bytes` to a new file that only its owner may read; an existing one is never replaced.
+///
+/// # Errors
+/// The system's error; [`io::ErrorKind::AlreadyExists`] among them.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
 /// A file beside the target; gone when dropped before it was renamed.
 struct Temporary {
     path: PathBuf,

@@ -9,5 +9,6 @@ pub mod codec;
 pub mod files;
 pub mod fit;
 mod layered;
+pub mod release;
 pub mod report;
 pub mod train;

@@ -4,3 +4,5 @@
 pub mod craft;
 pub mod data;
 pub mod device;
+pub mod flash;
+pub mod rig;

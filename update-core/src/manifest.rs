@@ -14,7 +14,8 @@ pub const MESSAGE_LEN: usize = 68;
 /// Bytes of a payload's digest.
 pub const DIGEST_LEN: usize = 32;
 
-const MAGIC: u8 = 0xd5;
+/// First byte of a manifest: `U` with its high bit set.
+pub const MAGIC: u8 = 0xd5;
 const LAYOUT: u8 = 1;
 
 /// How a payload makes the new image.

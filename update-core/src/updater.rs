@@ -11,7 +11,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
 use crate::download::{Download, Reader};
-use crate::flash::{Layout, Partition, Slots, Writer, log};
+use crate::flash::{Layout, Operation, Partition, Slots, Writer, log};
 use crate::inplace::mover::{Mover, Scratch, ScriptWriter};
 use crate::inplace::plan::Plan;
 use crate::inplace::script::Scripter;
@@ -131,10 +131,10 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         // The state first: it costs nothing, and a busy device need not check signatures.
         let again = match record.state {
             State::Idle | State::Confirmed | State::RolledBack => false,
-            State::Receiving | State::Decoding | State::Ready => true,
+            State::Receiving | State::Decoding | State::Moving | State::Verifying | State::Ready => true,
             // There is nothing to go back to, so a better image may come before this one is confirmed.
             State::Trial if one_slot => false,
-            State::Moving | State::Verifying | State::Trial => return Err(self.wrong_state()),
+            State::Trial => return Err(self.wrong_state()),
         };
         let manifest = Manifest::authentic(bytes, &record.keys)?;
         if manifest.product != self.config.product {
@@ -163,11 +163,12 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
                 State::Receiving if self.manifest().is_ok_and(|(stored, _)| stored == *bytes) => {
                     return Ok(self.download.received() - MANIFEST_LEN as u32);
                 }
-                State::Decoding | State::Ready => return Ok(manifest.payload_len),
-                _ => {}
+                State::Receiving => {}
+                _ => return Ok(manifest.payload_len),
             }
         }
-        if one_slot && (record.state == State::Ready || record.state == State::Decoding && record.step > 0) {
+        // The one slot may be half replaced, or not have been tried.
+        if again && one_slot && (record.state > State::Decoding || record.step > 0) {
             return Err(self.wrong_state());
         }
         let session = manifest.session();
@@ -260,12 +261,15 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         }
     }
 
-    /// Does `work`, and forgets an update that can never succeed: not for a failure of the flash, nor for bytes that
-    /// may still come.
+    /// Does `work`, and forgets an update that can never succeed. A flash that cannot be written to may be next time,
+    /// and bytes that lack may still come; what cannot be read has rotted.
     fn or_give_up(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
         let result = work(self);
         let Err(error) = result else { return Ok(()) };
-        if matches!(error, Error::Flash { .. } | Error::Malformed(E::Storage { .. } | E::Truncated { .. })) {
+        if matches!(
+            error,
+            Error::Flash { operation: Operation::Write | Operation::Erase, .. } | Error::Malformed(E::Truncated { .. })
+        ) {
             return result;
         }
         let record = *self.record();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::report::transfer::Names;
@@ -20,6 +21,10 @@ Examples:
   Apply two updates one after the other, or make one of them:
     gmcf apply a.gmcf b.gmcf --old fw-1.0.bin -o fw-1.2.bin
     gmcf squash a.gmcf b.gmcf --old fw-1.0.bin -o ab.gmcf
+  Sign an update for a fleet, and lay down the flash of a new device:
+    gmcf key new fleet
+    gmcf release fw-1.1.bin --old fw-1.0.bin --for device.json --version 2 --key fleet.key.pem -o up.gmcu
+    gmcf flash flash.bin --for device.json --image fw-1.0.bin --key fleet.pub.pem
   Measure size, time and memory beside other delta tools:
     gmcf bench tests/data --peers
 
@@ -56,6 +61,12 @@ pub(crate) enum Command {
     Squash(SquashArgs),
     /// Show what every byte of a GMCF file is spent on
     Inspect(InspectArgs),
+    /// Make a signed update for devices
+    Release(ReleaseArgs),
+    /// Make keys, and statements that replace a device's key
+    Key(KeyArgs),
+    /// Lay down the flash of a new device, or show what one remembers
+    Flash(FlashArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
     /// Train what ships with the program

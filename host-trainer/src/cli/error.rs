@@ -91,7 +91,7 @@ impl CliError {
             Self::Internal { .. } => exit::INTERNAL,
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) if is_identity(refusal) => exit::IDENTITY,
-                CodecError::Refused(_) => exit::REFUSED,
+                CodecError::Refused(_) | CodecError::Release(_) => exit::REFUSED,
                 CodecError::TooLarge { .. } => exit::INPUT,
                 _ => exit::INTERNAL,
             },
@@ -108,6 +108,7 @@ impl CliError {
             Self::Internal { .. } => BUG.into(),
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) => hint_for_refusal(refusal).into(),
+                CodecError::Release(refusal) => hint_for_release(refusal).into(),
                 CodecError::TooLarge { .. } => "split the file, or send it another way".into(),
                 _ => BUG.into(),
             },
@@ -184,6 +185,15 @@ fn hint_for_refusal(refusal: &Refusal) -> &'static str {
         Refusal::ChainGap { .. } => "a delta of the chain is missing, or the order is wrong: oldest first",
         Refusal::ChainLoop { .. } => "a delta is given twice, or leads back: leave it out",
         Refusal::FeatureMissing { .. } => "build gmcf with that cargo feature",
+        _ => "",
+    }
+}
+
+fn hint_for_release(refusal: &update_core::Error) -> &'static str {
+    use update_core::Error as E;
+    match refusal {
+        E::NoRoom { region: "scratch", .. } => "give the devices a larger scratch region, or two slots",
+        E::NoRoom { .. } | E::Layout { .. } => "check the sizes in the device file; `gmcf flash --help` explains them",
         _ => "",
     }
 }

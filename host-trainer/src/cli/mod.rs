@@ -5,9 +5,13 @@ mod args;
 mod bench;
 mod compress;
 mod demo;
+mod device_args;
 mod error;
+mod flash;
 mod inspect;
+mod key;
 mod output;
+mod release;
 mod squash;
 mod train;
 
@@ -42,6 +46,9 @@ where
         Some(Command::Apply(args)) => apply::run(&args),
         Some(Command::Squash(args)) => squash::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Release(args)) => release::run(&args),
+        Some(Command::Key(args)) => key::run(&args),
+        Some(Command::Flash(args)) => flash::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),

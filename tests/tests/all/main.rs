@@ -3,6 +3,7 @@
 //! - `golden`: committed containers, decoded, and made again byte for byte (`GMCF_BLESS=1` writes them anew);
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
 //! - `mixed`: images that hold code for more than one instruction set;
+//! - `power`: the power fails at every flash operation of an update;
 //! - `properties`: random files and edits; what the size may be at most;
 //! - `chunking`: how input and output are cut never matters;
 //! - `hostile`: cuts, flips, lies, wrong old images, budgets;
@@ -16,4 +17,5 @@ mod golden;
 mod hostile;
 mod integers;
 mod mixed;
+mod power;
 mod properties;

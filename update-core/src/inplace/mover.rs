@@ -183,7 +183,7 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
             let offset = block * self.plan.block;
             let len = (self.new_len - offset).min(self.plan.block);
             // Only the first block after a restart may have been assembled before; its old bytes may be gone.
-            let assembled = core::mem::take(&mut first) && place.crc(0, len)? == entry.crc;
+            let assembled = core::mem::take(&mut first) && place.crc(0, len).is_ok_and(|crc| crc == entry.crc);
             if !assembled {
                 self.assemble(place, offset, len, start, entry.end, buffer)?;
                 if place.crc(0, len)? != entry.crc {

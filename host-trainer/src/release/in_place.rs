@@ -1,0 +1,235 @@
+//! Plans updates for devices with one slot.
+
+use std::collections::BTreeMap;
+
+use codec_core::decoder::{Rebuild, Status};
+use codec_core::limits;
+use codec_core::predict::MAX_STEP;
+use update_core::Error as Refusal;
+use update_core::inplace::mover::scratch_len;
+use update_core::inplace::script::{Block, Scripter, Sink};
+use update_core::inplace::{MAX_RUNS, Plan, Run};
+
+use super::order;
+use crate::codec::{self, CodecError, Options};
+use crate::fit::encode::with_big_stack;
+
+/// What the flash of a device with one slot is like, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Blocks that are replaced at once: a multiple of the erase size.
+    pub block: u32,
+    /// Length of the scratch region.
+    pub scratch: u32,
+    /// The flash's write size.
+    pub write_size: u32,
+    /// The flash's erase size.
+    pub erase_size: u32,
+}
+
+/// What a step takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepReport {
+    /// Bytes of its container.
+    pub container: usize,
+    /// Bytes of its plan.
+    pub plan: usize,
+    /// Bytes of its script.
+    pub script: u32,
+    /// Bytes of scratch.
+    pub scratch: u32,
+    /// Blocks of the image, and those of them that are replaced.
+    pub blocks: (u32, u32),
+}
+
+/// Most steps of an update.
+const MAX_STEPS: usize = 64;
+
+/// A unit of the new image: how many bytes, and what to add to their offset to find their like in the old one.
+type Unit = (usize, u32);
+
+/// The units in which a device rebuilds `new`.
+fn trace(container: &[u8], old: &[u8]) -> Result<Vec<Unit>, codec_core::Error> {
+    with_big_stack(|| {
+        let mut decoder = Box::new(limits::Host::new(old));
+        let (mut rest, mut units, mut unit) = (container, Vec::new(), [0; MAX_STEP]);
+        loop {
+            let (step, shift) = decoder.trace(rest, &mut unit)?;
+            rest = &rest[step.consumed..];
+            if step.written > 0 {
+                units.push((step.written, shift));
+            }
+            match step.status {
+                Status::Done => return Ok(units),
+                Status::NeedInput if rest.is_empty() => Rebuild::finish(&*decoder)?,
+                _ => {}
+            }
+        }
+    })
+}
+
+/// Counts what a script takes, block by block.
+#[derive(Default)]
+struct Counted(Vec<Block>);
+
+impl Sink for Counted {
+    fn push(&mut self, _: &[u8]) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn end_block(&mut self, block: Block) -> Result<(), Refusal> {
+        self.0.push(block);
+        Ok(())
+    }
+}
+
+fn script(plan: &Plan, old: &[u8], new: &[u8], units: &[Unit]) -> Result<Vec<Block>, Refusal> {
+    let mut scripter = Scripter::new(plan, old.len() as u32, new.len() as u32);
+    let (mut counted, mut at, mut old) = (Counted::default(), 0, old);
+    for &(len, shift) in units {
+        scripter.take(&mut old, &new[at..at + len], shift, &mut counted)?;
+        at += len;
+    }
+    Ok(counted.0)
+}
+
+/// Bytes that each new block copies from other blocks.
+fn needs(old: &[u8], new: &[u8], units: &[Unit], block: usize) -> order::Needs {
+    let mut needs = vec![BTreeMap::new(); new.len().div_ceil(block)];
+    let mut at = 0usize;
+    for &(len, shift) in units {
+        for place in at..at + len {
+            let source = (place as u32).wrapping_add(shift) as usize;
+            if old.get(source) == Some(&new[place]) && source / block != place / block {
+                *needs[place / block].entry(source / block).or_default() += 1;
+            }
+        }
+        at += len;
+    }
+    needs
+}
+
+/// A step, and where the operations of each of its blocks end.
+struct Step {
+    plan: Plan,
+    container: Vec<u8>,
+    blocks: Vec<Block>,
+}
+
+impl Step {
+    fn scratch(&self, room: &Room) -> Option<u32> {
+        scratch_len(&self.plan, room.write_size, room.erase_size)
+    }
+
+    fn fits(&self, room: &Room) -> bool {
+        self.scratch(room).is_some_and(|len| len <= room.scratch)
+    }
+}
+
+/// The step from `old` to `new` whose order makes the shortest script.
+fn step(new: &[u8], old: &[u8], room: &Room, options: &Options<'_>) -> Result<Step, CodecError> {
+    let container = codec::compress(new, (!old.is_empty()).then_some(old), options)?.bytes;
+    let units = trace(&container, old)?;
+    let n = new.len().div_ceil(room.block as usize);
+    let last = u16::try_from(n.saturating_sub(1)).map_err(|_| CodecError::TooLarge {
+        what: "the new file in blocks",
+        len: n as u64,
+        limit: 1 << 16,
+    })?;
+    let mut orders = vec![vec![Run { first: 0, last }], vec![Run { first: last, last: 0 }]];
+    let planned = order::runs(&order::greedy(&needs(old, new, &units, room.block as usize)));
+    if planned.len() <= MAX_RUNS {
+        orders.push(planned);
+    }
+    let mut best: Option<Step> = None;
+    for runs in orders {
+        let mut plan = Plan::new(room.block, 0, &runs, new.len() as u32)?;
+        let blocks = script(&plan, old, new, &units)?;
+        plan.script_len = blocks.last().map_or(0, |block| block.end);
+        // A longer plan must pay for itself on the air, not only in scratch.
+        if best.as_ref().is_none_or(|best| plan.script_len < best.plan.script_len) {
+            best = Some(Step { plan, container: container.clone(), blocks });
+        }
+    }
+    best.ok_or_else(|| CodecError::Internal("no order at all".into()))
+}
+
+/// The payload of an update in place, and what its steps take.
+///
+/// # Errors
+/// Those of [`codec::compress`]; [`CodecError::Release`] when the scratch region is too small for any step.
+pub fn payload(
+    new: &[u8],
+    old: &[u8],
+    room: &Room,
+    options: &Options<'_>,
+) -> Result<(Vec<u8>, Vec<StepReport>), CodecError> {
+    if room.erase_size == 0 || room.write_size == 0 || room.block == 0 || !room.block.is_multiple_of(room.erase_size) {
+        return Err(Refusal::Layout { region: "block", found: room.block, limit: room.erase_size }.into());
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    let mut current = old.to_vec();
+    let mut done = 0;
+    loop {
+        let whole = step(new, &current, room, options)?;
+        if whole.fits(room) {
+            steps.push(whole);
+            break;
+        }
+        let (partial, image, end) = prefix(new, &current, done, &whole, room, options)?;
+        steps.push(partial);
+        if steps.len() == MAX_STEPS {
+            let (requested, limit) = (whole.scratch(room).unwrap_or(u32::MAX), room.scratch);
+            return Err(Refusal::NoRoom { region: "scratch", requested, limit }.into());
+        }
+        (current, done) = (image, end);
+    }
+    let mut payload = vec![steps.len() as u8];
+    let mut reports = Vec::new();
+    for step in &steps {
+        let plan = step.plan.emit();
+        payload.extend_from_slice(&plan);
+        payload.extend_from_slice(&step.container);
+        reports.push(StepReport {
+            container: step.container.len(),
+            plan: plan.len(),
+            script: step.plan.script_len,
+            scratch: step.scratch(room).unwrap_or(u32::MAX),
+            blocks: (step.plan.blocks(), step.blocks.iter().filter(|block| !block.unchanged).count() as u32),
+        });
+    }
+    Ok((payload, reports))
+}
+
+/// A step that replaces as many blocks after `done` as the scratch region has room for; the rest stays. Returns it, the
+/// image that it makes, and the end of the new part.
+fn prefix(
+    new: &[u8],
+    current: &[u8],
+    done: usize,
+    whole: &Step,
+    room: &Room,
+    options: &Options<'_>,
+) -> Result<(Step, Vec<u8>, usize), CodecError> {
+    let block = room.block as usize;
+    // Where the script of the whole change says that the room ends; then less and less.
+    let fixed = whole.scratch(room).unwrap_or(u32::MAX).saturating_sub(whole.plan.script_len);
+    let mut budget = room.scratch.saturating_sub(fixed);
+    while budget > 0 {
+        let before = if done == 0 { 0 } else { whole.blocks[done / block - 1].end };
+        let blocks = whole.blocks.iter().take_while(|b| b.end.saturating_sub(before) <= budget).count();
+        let end = (blocks * block).min(new.len());
+        if end <= done {
+            break;
+        }
+        let mut image = new[..end].to_vec();
+        image.extend_from_slice(current.get(end..).unwrap_or(&[]));
+        let step = step(&image, current, room, options)?;
+        if step.fits(room) {
+            return Ok((step, image, end));
+        }
+        budget = budget / 4 * 3;
+    }
+    let (requested, limit) = (whole.scratch(room).unwrap_or(u32::MAX), room.scratch);
+    Err(Refusal::NoRoom { region: "scratch", requested, limit }.into())
+}
