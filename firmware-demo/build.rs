@@ -24,8 +24,8 @@ fn main() {
     println!("cargo::rustc-cfg=board=\"{board}\"");
 
     let mut constants = String::new();
-    for (name, value) in names.iter().zip(row).filter(|(name, _)| name.ends_with("_bytes")) {
-        let value: u32 = value.parse().expect("columns of boards/BOARDS.tsv called bytes are numbers");
+    for (name, value) in names.iter().zip(row).skip(3) {
+        let value: u32 = value.parse().expect("from the fourth column on, boards/BOARDS.tsv has numbers");
         constants += &format!("/// From `boards/BOARDS.tsv`.\npub const {}: u32 = {value};\n", name.to_uppercase());
     }
     fs::write(out.join("board.rs"), constants).expect("OUT_DIR can be written");
@@ -40,6 +40,10 @@ fn main() {
         for argument in [&format!("-L{}", folder.display()), "-Tlink.x", "--nmagic"] {
             // --nmagic: sections would otherwise be aligned to pages that the flash does not have.
             println!("cargo::rustc-link-arg-bin={image}={argument}");
+        }
+        if image == "app" {
+            // As it lies in a slot.
+            println!("cargo::rustc-link-arg-bin={image}=--oformat=binary");
         }
     }
 }

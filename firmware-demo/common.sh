@@ -49,3 +49,15 @@ ensure_qemu() {
         ensure_packages "command -v ${qemu[0]}" "$qemu_package" || return 1
     done < <(boards)
 }
+
+# device_file BOARD: prints the device file of the board's images `device` and `app`, for `gmcf flash` and `release`.
+device_file() {
+    boards | awk -F'\t' -v board="$1" '
+        $1 == board {
+            split($3, profiles, ",")
+            printf "{\"product\": %d, \"profile\": \"%s\", ", $5, profiles[1]
+            printf "\"write_size\": %d, \"erase_size\": %d, ", $6, $7
+            printf "\"state\": %d, \"download\": %d, \"slot\": %d}\n", $8, $9, $10
+        }
+    '
+}

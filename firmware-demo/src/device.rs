@@ -25,7 +25,7 @@ use crate::stack::{self, Painted};
 use crate::uart::Uart;
 
 /// What this device is.
-pub const CONFIG: Config = Config { product: 0x000d_e301, profile: board::PROFILE, attempts: 3 };
+pub const CONFIG: Config = Config { product: board::PRODUCT, profile: board::PROFILE, attempts: 3 };
 
 const _: () = assert!(BUFFER >= least_buffer::<FileFlash>());
 
@@ -151,7 +151,10 @@ fn serve_until_restart(flash: &'static RefCell<FileFlash>) -> Result<(), Failure
 fn open_device(flash: &'static RefCell<FileFlash>) -> Result<&'static mut Device, Failure> {
     static BYTES: ConstStaticCell<[u8; BUFFER]> = ConstStaticCell::new([0; BUFFER]);
     static DEVICE: StaticCell<Device> = StaticCell::new();
-    Ok(DEVICE.init(Device { updater: Updater::open(flash, LAYOUT, CONFIG, BYTES.take())?, flash }))
+    let updater = Updater::open(flash, LAYOUT, CONFIG, BYTES.take())?;
+    let info = updater.info();
+    println!("state: {}, {} bytes received", updater.record().state.name(), info.received);
+    Ok(DEVICE.init(Device { updater, flash }))
 }
 
 #[inline(never)]

@@ -22,7 +22,8 @@ const VERSION: &str = match option_env!("GMCF_APP_VERSION") {
 #[entry]
 fn main() -> ! {
     println!("app: this is version {VERSION}");
-    if option_env!("GMCF_APP_FAULT").is_some() {
+    // The compiler must not know, or it leaves the rest out.
+    if core::hint::black_box(option_env!("GMCF_APP_FAULT").is_some()) {
         println!("app: a fault");
         reset();
     }
