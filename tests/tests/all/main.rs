@@ -1,6 +1,7 @@
 //! The tests across the crates, one binary:
 //!
 //! - `golden`: committed containers, decoded, and made again byte for byte (`GMCF_BLESS=1` writes them anew);
+//! - `c_api`: what C programs see of the decoder, built and run with the host's C compiler;
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
 //! - `mixed`: images that hold code for more than one instruction set;
 //! - `power`: the power fails at every flash operation of an update;
@@ -11,6 +12,7 @@
 //! - `integers`: the integer tables against floating point.
 
 mod bundled;
+mod c_api;
 mod chains;
 mod chunking;
 mod golden;
