@@ -43,6 +43,8 @@ fi
 rm -rf "$out"
 mkdir -p "$out"
 skipped=()
+# What a whole update writes: download, progress record, slot, scratch.
+(cd "$root" && cargo run --release --locked -q -p tests --bin wear) >"$out/wear.tsv"
 
 # build NAME FLAG...: the peer's image. Code is built for size, as our own is.
 build() {
@@ -148,14 +150,13 @@ measure_gmcf() {
     instructions=$(field instructions gmcf.txt)
     ram=$(field 'ram in all' gmcf.txt)
     row "gmcf small, A/B" "$patch_bytes" "$new_bytes" "$blocks" "$instructions" "$ram"
-    # What the simulation of the device side counted, where it has run: its modes have a journal.
-    [ -f "$root/target/energy-gmcf.tsv" ] || return 0
+    # What the simulation of the device side counted: these rows have signature, download and journal.
     while IFS=$'\t' read -r _ mode air flash erased count bytes; do
         [ "$air" != - ] || air=$patch_bytes
         [ "$count" != - ] || count=$instructions
         [ "$bytes" != - ] || bytes=$ram
         row "gmcf small, $mode" "$air" "$flash" "$erased" "$count" "$bytes"
-    done < <(awk -F'\t' -v name="$name" 'NR > 1 && $1 == name' "$root/target/energy-gmcf.tsv")
+    done < <(awk -F'\t' -v name="$name" 'NR > 1 && $1 == name' "$out/wear.tsv")
 }
 
 measure_detools() {

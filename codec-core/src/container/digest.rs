@@ -144,6 +144,13 @@ mod tests {
     }
 
     #[test]
+    fn the_document_gives_the_identity_of_abc() {
+        let id = Id::of(b"abc");
+        let text = format!("\"abc\" is `{id}`; a delta against it says\n`{}`", id.old());
+        assert!(include_str!("../../FORMAT.md").contains(&text), "{text}");
+    }
+
+    #[test]
     fn chunking_does_not_matter() {
         let content: Vec<u8> = (0..300u32).map(|i| (i * 7) as u8).collect();
         for split in 0..content.len() {

@@ -5,9 +5,14 @@ mod args;
 mod bench;
 mod compress;
 mod demo;
+mod device_args;
 mod error;
+mod flash;
 mod inspect;
+mod key;
 mod output;
+mod push;
+mod release;
 mod squash;
 mod train;
 
@@ -42,6 +47,10 @@ where
         Some(Command::Apply(args)) => apply::run(&args),
         Some(Command::Squash(args)) => squash::run(&args),
         Some(Command::Inspect(args)) => inspect::run(&args),
+        Some(Command::Release(args)) => release::run(&args),
+        Some(Command::Key(args)) => key::run(&args),
+        Some(Command::Flash(args)) => flash::run(&args),
+        Some(Command::Push(args)) => push::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),

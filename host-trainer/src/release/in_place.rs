@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use codec_core::container::v2::Header;
 use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits;
 use codec_core::predict::MAX_STEP;
@@ -121,6 +122,16 @@ impl Step {
         scratch_len(&self.plan, room.write_size, room.erase_size)
     }
 
+    /// Bytes on the air.
+    fn len(&self) -> usize {
+        self.container.len() + self.plan.emit().len()
+    }
+
+    fn no_room(&self, room: &Room) -> CodecError {
+        let (requested, limit) = (self.scratch(room).unwrap_or(u32::MAX), room.scratch);
+        Refusal::NoRoom { region: "scratch", requested, limit }.into()
+    }
+
     fn fits(&self, room: &Room) -> bool {
         self.scratch(room).is_some_and(|len| len <= room.scratch)
     }
@@ -167,23 +178,21 @@ pub fn payload(
     if room.erase_size == 0 || room.write_size == 0 || room.block == 0 || !room.block.is_multiple_of(room.erase_size) {
         return Err(Refusal::Layout { region: "block", found: room.block, limit: room.erase_size }.into());
     }
-    let mut steps: Vec<Step> = Vec::new();
-    let mut current = old.to_vec();
-    let mut done = 0;
-    loop {
-        let whole = step(new, &current, room, options)?;
-        if whole.fits(room) {
-            steps.push(whole);
-            break;
+    let first = step(new, old, room, options)?;
+    let steps = if first.fits(room) {
+        vec![first]
+    } else {
+        let cuts = [Cut::Planned, Cut::Upwards].map(|cut| several(new, old, &first, cut, room, options));
+        let [a, b] = cuts;
+        match (a, b) {
+            (Ok(a), Ok(b)) => {
+                let len = |steps: &[Step]| steps.iter().map(Step::len).sum::<usize>();
+                if len(&b) < len(&a) { b } else { a }
+            }
+            (Ok(steps), Err(_)) | (Err(_), Ok(steps)) => steps,
+            (Err(error), Err(_)) => return Err(error),
         }
-        let (partial, image, end) = prefix(new, &current, done, &whole, room, options)?;
-        steps.push(partial);
-        if steps.len() == MAX_STEPS {
-            let (requested, limit) = (whole.scratch(room).unwrap_or(u32::MAX), room.scratch);
-            return Err(Refusal::NoRoom { region: "scratch", requested, limit }.into());
-        }
-        (current, done) = (image, end);
-    }
+    };
     let mut payload = vec![steps.len() as u8];
     let mut reports = Vec::new();
     for step in &steps {
@@ -201,35 +210,108 @@ pub fn payload(
     Ok((payload, reports))
 }
 
-/// A step that replaces as many blocks after `done` as the scratch region has room for; the rest stays. Returns it, the
-/// image that it makes, and the end of the new part.
-fn prefix(
+/// The containers of an update's steps; at least one.
+///
+/// # Errors
+/// [`CodecError::Refused`], [`CodecError::Release`] when `payload` is none of an update in place.
+pub fn containers(payload: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
+    let truncated = |field, have: &[u8]| codec_core::Error::Truncated { field, need: 1, have: have.len() as u64 };
+    let (&steps, mut rest) = payload.split_first().ok_or(truncated("n_steps", payload))?;
+    if steps == 0 {
+        return Err(codec_core::Error::OutOfRange { field: "n_steps", found: 0, limit: u8::MAX.into() }.into());
+    }
+    let mut containers = Vec::new();
+    for _ in 0..steps {
+        let plan = Plan::len_of(rest.first_chunk().ok_or(truncated("plan", rest))?)?;
+        let container = rest.get(plan..).ok_or(truncated("runs", rest))?;
+        let (header, header_len) = Header::parse(container)?;
+        let len = header_len as u64 + u64::from(header.payload_len);
+        let (container, after) = usize::try_from(len)
+            .ok()
+            .and_then(|len| container.split_at_checked(len))
+            .ok_or(truncated("payload", container))?;
+        containers.push(container);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return Err(codec_core::Error::OutOfRange { field: "payload", found: rest.len() as u64, limit: 0 }.into());
+    }
+    Ok(containers)
+}
+
+/// Which blocks go into the first of several steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// Those that come first in the plan of the whole change: what the others need stays.
+    Planned,
+    /// The lowest: there is one seam only between what is new and what is old.
+    Upwards,
+}
+
+/// Steps that each fit the scratch region; `whole` is the change in one, which does not.
+fn several(
     new: &[u8],
-    current: &[u8],
-    done: usize,
+    old: &[u8],
     whole: &Step,
+    cut: Cut,
     room: &Room,
     options: &Options<'_>,
-) -> Result<(Step, Vec<u8>, usize), CodecError> {
+) -> Result<Vec<Step>, CodecError> {
+    let (first, mut current) = partial(new, old, whole, cut, room, options)?;
+    let mut steps = vec![first];
+    while steps.len() < MAX_STEPS {
+        let rest = step(new, &current, room, options)?;
+        if rest.fits(room) {
+            steps.push(rest);
+            return Ok(steps);
+        }
+        let (some, image) = partial(new, &current, &rest, cut, room, options)?;
+        steps.push(some);
+        current = image;
+    }
+    Err(whole.no_room(room))
+}
+
+/// A step that replaces as many blocks as the scratch region has room for, and the image that it makes.
+fn partial(
+    new: &[u8],
+    current: &[u8],
+    whole: &Step,
+    cut: Cut,
+    room: &Room,
+    options: &Options<'_>,
+) -> Result<(Step, Vec<u8>), CodecError> {
     let block = room.block as usize;
     // Where the script of the whole change says that the room ends; then less and less.
     let fixed = whole.scratch(room).unwrap_or(u32::MAX).saturating_sub(whole.plan.script_len);
     let mut budget = room.scratch.saturating_sub(fixed);
     while budget > 0 {
-        let before = if done == 0 { 0 } else { whole.blocks[done / block - 1].end };
-        let blocks = whole.blocks.iter().take_while(|b| b.end.saturating_sub(before) <= budget).count();
-        let end = (blocks * block).min(new.len());
-        if end <= done {
+        let (mut image, mut used, mut changed) = (current.to_vec(), 0, false);
+        for place in 0..whole.plan.blocks() {
+            let number = match cut {
+                Cut::Planned => whole.plan.block_at(place).map_or(place as usize, usize::from),
+                Cut::Upwards => place as usize,
+            };
+            let before = number.checked_sub(1).map_or(0, |before| whole.blocks[before].end);
+            used += whole.blocks[number].end - before;
+            if used > budget {
+                break;
+            }
+            let (start, end) = (number * block, ((number + 1) * block).min(new.len()));
+            if image.len() < end {
+                image.resize(end, 0xff);
+            }
+            changed |= image[start..end] != new[start..end];
+            image[start..end].copy_from_slice(&new[start..end]);
+        }
+        if !changed {
             break;
         }
-        let mut image = new[..end].to_vec();
-        image.extend_from_slice(current.get(end..).unwrap_or(&[]));
         let step = step(&image, current, room, options)?;
         if step.fits(room) {
-            return Ok((step, image, end));
+            return Ok((step, image));
         }
         budget = budget / 4 * 3;
     }
-    let (requested, limit) = (whole.scratch(room).unwrap_or(u32::MAX), room.scratch);
-    Err(Refusal::NoRoom { region: "scratch", requested, limit }.into())
+    Err(whole.no_room(room))
 }

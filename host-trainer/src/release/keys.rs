@@ -1,12 +1,9 @@
 //! Key files: Ed25519 in PEM (RFC 8410), as OpenSSL reads and writes them.
 
 use std::fmt;
-use std::path::Path;
 
 use ed25519_compact::{KeyPair, Noise, PublicKey, Seed};
 use update_core::keys::{KEY_LEN, Rotation, SIGNATURE_LEN};
-
-use crate::files;
 
 /// A key that signs.
 #[derive(Clone)]
@@ -74,12 +71,4 @@ pub fn public_from_pem(pem: &str) -> Result<[u8; KEY_LEN], String> {
         return Ok(*key);
     }
     SecretKey::from_pem(pem).map(|key| key.public()).map_err(|_| "no Ed25519 key in PEM".to_string())
-}
-
-/// Writes a secret key for its owner's eyes only; an existing file is never replaced.
-///
-/// # Errors
-/// Those of the file system.
-pub fn write_secret(path: &Path, key: &SecretKey) -> std::io::Result<()> {
-    files::write_private(path, key.to_pem().as_bytes())
 }

@@ -1,5 +1,6 @@
 //! Signed updates for devices: what `gmcf release` makes, `gmcf push` sends and `update-core` takes.
 
+pub mod device;
 pub mod in_place;
 pub mod keys;
 mod order;
@@ -8,7 +9,7 @@ use codec_core::container::digest::Id;
 use update_core::Error as Refusal;
 use update_core::manifest::{MANIFEST_LEN, Manifest, Mode, PayloadDigest};
 
-use crate::codec::{self, CodecError, Format, Options, Profile};
+use crate::codec::{self, CodecError, Format, Options, Profile, Progress};
 use in_place::{Room, StepReport};
 use keys::SecretKey;
 
@@ -26,7 +27,7 @@ pub struct Settings<'a> {
     /// What the devices' flash is like, when they have one slot.
     pub in_place: Option<Room>,
     /// Told how far compressing is.
-    pub progress: Option<&'a (dyn Fn(&str, u64, u64) + Sync)>,
+    pub progress: Option<Progress<'a>>,
 }
 
 /// A signed update.
@@ -47,7 +48,14 @@ pub struct Release {
 pub fn release(new: &[u8], old: Option<&[u8]>, settings: &Settings<'_>) -> Result<Release, CodecError> {
     let options = Options { profile: settings.profile, format: Format::V2, progress: settings.progress };
     let (mode, payload, steps) = match &settings.in_place {
-        None => (Mode::Slots, codec::compress(new, old, &options)?.bytes, Vec::new()),
+        None => {
+            let container = codec::compress(new, old, &options)?.bytes;
+            // What does not come back is not signed. (In place, planning has decoded each step.)
+            if codec::apply_within(&[&container], old, new.len() as u32)? != new {
+                return Err(CodecError::Internal("the container rebuilds another file".into()));
+            }
+            (Mode::Slots, container, Vec::new())
+        }
         Some(room) => {
             let (payload, steps) = in_place::payload(new, old.unwrap_or(&[]), room, &options)?;
             (Mode::InPlace, payload, steps)

@@ -1,6 +1,7 @@
 //! The tests across the crates, one binary:
 //!
 //! - `golden`: committed containers, decoded, and made again byte for byte (`GMCF_BLESS=1` writes them anew);
+//! - `c_api`: what C programs see of the decoder, built and run with the host's C compiler;
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
 //! - `mixed`: images that hold code for more than one instruction set;
 //! - `power`: the power fails at every flash operation of an update;
@@ -9,14 +10,17 @@
 //! - `chunking`: how input and output are cut never matters;
 //! - `hostile`: cuts, flips, lies, wrong old images, budgets;
 //! - `chains`: chains of deltas, and what squashing makes of them;
-//! - `integers`: the integer tables against floating point.
+//! - `integers`: the integer tables against floating point;
+//! - `link`: the link's bytes, its device end, bad weather, real streams, and what it says it costs.
 
 mod bundled;
+mod c_api;
 mod chains;
 mod chunking;
 mod golden;
 mod hostile;
 mod integers;
+mod link;
 mod mixed;
 mod power;
 mod properties;

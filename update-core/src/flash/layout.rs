@@ -96,8 +96,14 @@ impl Layout {
     /// # Errors
     /// [`Error::Layout`] that names the region.
     pub fn check<F: NorFlash>(&self, flash: &F) -> Result<(), Error> {
-        let capacity = u32::try_from(flash.capacity()).unwrap_or(u32::MAX);
-        let block = F::ERASE_SIZE as u32;
+        self.check_sizes(u32::try_from(flash.capacity()).unwrap_or(u32::MAX), F::ERASE_SIZE as u32)
+    }
+
+    /// As [`Layout::check`] for a flash of `capacity` bytes that erases `block` bytes at once.
+    ///
+    /// # Errors
+    /// As [`Layout::check`].
+    pub fn check_sizes(&self, capacity: u32, block: u32) -> Result<(), Error> {
         let regions = self.regions();
         for (i, &(name, region)) in regions.iter().enumerate() {
             for found in [region.offset, region.len] {
