@@ -263,9 +263,19 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
 
     /// Does `work`, and forgets an update that can never succeed. A flash that cannot be written to may be next time,
     /// and bytes that lack may still come; what cannot be read has rotted.
+    #[inline(never)]
     fn or_give_up(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        let result = work(self);
-        let Err(error) = result else { return Ok(()) };
+        match work(self) {
+            Ok(()) => Ok(()),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    /// What follows a failure. Not inlined, as what goes before and after a decoder is not: while one lies on the stack,
+    /// little else may.
+    #[inline(never)]
+    fn give_up(&mut self, error: Error) -> Result<(), Error> {
+        let result = Err(error);
         if matches!(
             error,
             Error::Flash { operation: Operation::Write | Operation::Erase, .. } | Error::Malformed(E::Truncated { .. })
@@ -289,6 +299,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// All has been received: is it what was signed?
+    #[inline(never)]
     fn begin(&mut self) -> Result<(), Error> {
         let (bytes, _) = self.manifest()?;
         let manifest = Manifest::authentic(&bytes, &self.record().keys)?;
@@ -457,6 +468,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// Reads the new image back.
+    #[inline(never)]
     fn verify(&mut self) -> Result<(), Error> {
         let record = *self.record();
         let image = record.images[usize::from(record.active ^ 1)];
