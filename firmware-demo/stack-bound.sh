@@ -77,7 +77,8 @@ ensure_packages "command -v $tool" "$package" || exit "$SKIPPED"
         else if (op ~ /^sub/) unknown[name] = 1
         else if (frame[name] < 508) unknown[name] = 1
     }
-    (op == "addi" || op == "c.addi16sp") && arguments ~ /^sp,(sp,)?-[0-9]+$/ { sub(/.*-/, "", arguments); frame[name] += arguments }
+    op ~ /^add/ && arguments ~ /^sp,sp,[a-z][0-9]+$/ { unknown[name] = 1 }
+    op ~ /^(c\.)?add/ && arguments ~ /^sp,(sp,)?-[0-9]+$/ { sub(/.*-/, "", arguments); frame[name] += arguments }
     # Calls. A target inside the same function has the form <name+0x12>.
     (op ~ /^(bl|b|b\.w|b\.n|b[a-z][a-z](\.[nw])?|jal|jalr|jr|j|call|tail|cbz|cbnz|b(eq|ne|lt|ge|gt|le)[uz]*)$/) && match(line, /<[^>]*[^>]*>[^>]*$/) {
         target = substr(line, RSTART + 1)

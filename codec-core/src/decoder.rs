@@ -107,6 +107,11 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         }
     }
 
+    /// What the old image is read through.
+    pub fn storage(&mut self) -> &mut O {
+        self.rebuilder.storage()
+    }
+
     /// The header, once it has been read and accepted.
     pub fn header(&self) -> Option<&Header> {
         self.parsed.first()

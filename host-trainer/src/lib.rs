@@ -9,6 +9,7 @@ pub mod codec;
 pub mod files;
 pub mod fit;
 mod layered;
+pub mod push;
 pub mod release;
 pub mod report;
 pub mod train;

@@ -1,8 +1,9 @@
-//! What the tests across the crates share: the bundled pairs, a decoder of any profile in any chunking, and containers
-//! that lie. The fuzz targets use it too.
+//! What the tests across the crates share: the bundled pairs, a decoder of any profile in any chunking, containers
+//! that lie, and a radio link in bad weather. The fuzz targets use it too.
 
 pub mod craft;
 pub mod data;
 pub mod device;
 pub mod flash;
+pub mod link;
 pub mod rig;

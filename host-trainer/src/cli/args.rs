@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
+use crate::push::port::Address;
 use crate::report::transfer::Names;
 
 const EXAMPLES: &str = "\
@@ -25,6 +26,8 @@ Examples:
     gmcf key new fleet
     gmcf release fw-1.1.bin --old fw-1.0.bin --for device.json --version 2 --key fleet.key.pem -o up.gmcu
     gmcf flash flash.bin --for device.json --image fw-1.0.bin --key fleet.pub.pem
+  Send an update to a device and install it:
+    gmcf push up.gmcu --device serial:/dev/ttyUSB0
   Measure size, time and memory beside other delta tools:
     gmcf bench tests/data --peers
 
@@ -35,6 +38,8 @@ Exit codes:
   3  a file cannot be read or written, or is not what it should be
   4  a container is refused: damaged, unknown, over budget, or no chain
   5  the old file is missing or another one, or the rebuilt file has another digest
+  6  the device refuses the update, or runs the old one after it
+  7  the device cannot be reached, or does not answer
 
 An output file is written whole or not at all.";
 
@@ -67,6 +72,8 @@ pub(crate) enum Command {
     Key(KeyArgs),
     /// Lay down the flash of a new device, or show what one remembers
     Flash(FlashArgs),
+    /// Send an update to a device, install it, and see what the device runs then
+    Push(PushArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
     /// Train what ships with the program
@@ -241,16 +248,57 @@ pub(crate) struct SquashArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Example:
-  gmcf inspect up.gmcf --old fw-1.0.bin")]
+  gmcf inspect up.gmcf --old fw-1.0.bin
+  With what it costs on the air:
+    gmcf inspect up.gmcf --link")]
 pub(crate) struct InspectArgs {
-    /// GMCF file
+    /// GMCF file, or an update file: a manifest with a GMCF file behind it
     pub(crate) container: PathBuf,
     /// File that the delta was made against
     #[arg(long, value_name = "OLD")]
     pub(crate) old: Option<PathBuf>,
+    /// Show what it costs on the air too: bytes and time on slow links, with and without loss
+    #[arg(long)]
+    pub(crate) link: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Send an update to a device, install it, and see what the device runs then.
+///
+/// The device says how long frames may be and how many it takes at a time, checks the update's signature before it
+/// stores anything, and goes on where an earlier run, or a lost connection, has stopped.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  gmcf push up.gmcu --device tcp://192.168.1.20:4000 --confirm
+  Through a radio modem that takes 51 bytes at a time:
+    gmcf push up.gmcu --device serial:/dev/ttyUSB0@9600 --frame 51 --timeout 120")]
+pub(crate) struct PushArgs {
+    /// Update file: a signed manifest with a GMCF file behind it
+    pub(crate) update: PathBuf,
+    /// Where the device is: tcp://HOST:PORT or serial:PATH[@BAUD]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) device: Address,
+    /// Longest frame, delimiter included; the device may want shorter ones
+    #[arg(long, value_name = "BYTES", default_value_t = 250, value_parser = clap::value_parser!(u16).range(32..=1024))]
+    pub(crate) frame: u16,
+    /// Most frames on their way without an answer; the device may want fewer
+    #[arg(long, value_name = "N", default_value_t = 33, value_parser = clap::value_parser!(u8).range(1..=33))]
+    pub(crate) window: u8,
+    /// Do not restart the device: the update runs after its next restart
+    #[arg(long, conflicts_with = "confirm")]
+    pub(crate) no_reboot: bool,
+    /// Confirm the new image once it runs, so that it stays
+    #[arg(long)]
+    pub(crate) confirm: bool,
+    /// Seconds without an answer, and at least 12 tries, after which the device counts as gone
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) timeout: u32,
+    /// The same while the device installs and restarts
+    #[arg(long, value_name = "S", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) busy: u32,
 }
 
 /// Measure size, time and memory on a corpus, beside other delta tools.
@@ -366,6 +414,25 @@ mod tests {
         let Some(Command::Bench(args)) = cli.command else { panic!("not bench") };
         assert_eq!(args.profiles, [ProfileArg::Tiny, ProfileArg::Host]);
         assert_eq!(args.runs, 9);
+    }
+
+    #[test]
+    fn a_push_needs_an_address_and_knows_its_limits() {
+        let push = |more: &[&str]| {
+            let args = ["gmcf", "push", "u", "--device"].iter().chain(more);
+            Cli::try_parse_from(args)
+        };
+        let Some(Command::Push(args)) = push(&["tcp://h:1"]).unwrap().command else { panic!("not push") };
+        assert_eq!((args.frame, args.window, args.timeout, args.busy), (250, 33, 30, 300));
+        for wrong in [
+            &["h:1"][..],
+            &["tcp://h:1", "--frame", "31"],
+            &["tcp://h:1", "--window", "34"],
+            &["tcp://h:1", "--timeout", "0"],
+            &["tcp://h:1", "--no-reboot", "--confirm"],
+        ] {
+            assert!(push(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

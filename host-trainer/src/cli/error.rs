@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use codec_core::Error as Refusal;
 
 use crate::codec::CodecError;
+use crate::push::PushError;
 
 /// Exit codes; `gmcf --help` lists them.
 pub mod exit {
@@ -22,6 +23,10 @@ pub mod exit {
     pub const REFUSED: u8 = 4;
     /// The old image is missing or another one, or the rebuilt file has another digest.
     pub const IDENTITY: u8 = 5;
+    /// The device refuses the update, or runs the old one after it.
+    pub const DEVICE_REFUSED: u8 = 6;
+    /// The device cannot be reached, or does not answer.
+    pub const NO_ANSWER: u8 = 7;
 }
 
 /// Why a command failed.
@@ -62,6 +67,13 @@ pub enum CliError {
         /// The codec's reason.
         source: CodecError,
     },
+    /// An update did not get to a device, or not into use there.
+    Push {
+        /// What was being done, with which file and which device.
+        place: String,
+        /// Why.
+        source: PushError,
+    },
     /// A promise of this program was broken.
     Internal {
         /// What was found.
@@ -89,6 +101,10 @@ impl CliError {
             Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
+            Self::Push { source, .. } => match source {
+                PushError::Refused(_) | PushError::NotTaken { .. } => exit::DEVICE_REFUSED,
+                _ => exit::NO_ANSWER,
+            },
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) if is_identity(refusal) => exit::IDENTITY,
                 CodecError::Refused(_) | CodecError::Release(_) => exit::REFUSED,
@@ -106,6 +122,7 @@ impl CliError {
             Self::Usage { hint, .. } | Self::Input { hint, .. } => hint.clone(),
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
             Self::Internal { .. } => BUG.into(),
+            Self::Push { source, .. } => hint_for_push(source).into(),
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) => hint_for_refusal(refusal).into(),
                 CodecError::Release(refusal) => hint_for_release(refusal).into(),
@@ -126,6 +143,7 @@ impl CliError {
             }
             Self::Input { path, what, .. } => format!("error: `{}`: {what}", path.display()),
             Self::Codec { place, source } => format!("error: {place}: {source}"),
+            Self::Push { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
         };
         let hint = self.hint();
@@ -198,6 +216,18 @@ fn hint_for_release(refusal: &update_core::Error) -> &'static str {
     }
 }
 
+fn hint_for_push(error: &PushError) -> &'static str {
+    match error {
+        PushError::Refused(_) => "the device keeps what it has; send it an update that was made and signed for it",
+        PushError::NotTaken { .. } => "see what the device reports of its start; it keeps the image that runs",
+        PushError::Silent { .. } | PushError::Restarting { .. } => {
+            "check power, wiring and baud rate, or allow more: --timeout S; the next run goes on where this one stopped"
+        }
+        PushError::NoConnection(_) => "check the address; the next run goes on where this one stopped",
+        PushError::Protocol { .. } => "a newer device, or none that speaks this protocol: update gmcf",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,6 +245,9 @@ mod tests {
         let missing = CliError::io("read", Path::new("x"))(io::ErrorKind::NotFound.into());
         assert_eq!(missing.exit_code(), exit::INPUT);
         assert_eq!(CliError::Internal { what: "x".into() }.exit_code(), exit::INTERNAL);
+        let push = |source| CliError::Push { place: "push `u` to tcp://h:1".into(), source }.exit_code();
+        assert_eq!(push(PushError::NotTaken { version: 1 }), exit::DEVICE_REFUSED);
+        assert_eq!(push(PushError::NoConnection(io::ErrorKind::ConnectionRefused.into())), exit::NO_ANSWER);
     }
 
     #[test]

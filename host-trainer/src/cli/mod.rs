@@ -11,6 +11,7 @@ mod flash;
 mod inspect;
 mod key;
 mod output;
+mod push;
 mod release;
 mod squash;
 mod train;
@@ -49,6 +50,7 @@ where
         Some(Command::Release(args)) => release::run(&args),
         Some(Command::Key(args)) => key::run(&args),
         Some(Command::Flash(args)) => flash::run(&args),
+        Some(Command::Push(args)) => push::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),

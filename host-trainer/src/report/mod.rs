@@ -3,4 +3,5 @@
 pub mod bench;
 pub mod breakdown;
 pub mod format;
+pub mod link;
 pub mod transfer;

@@ -9,7 +9,8 @@
 //! - `chunking`: how input and output are cut never matters;
 //! - `hostile`: cuts, flips, lies, wrong old images, budgets;
 //! - `chains`: chains of deltas, and what squashing makes of them;
-//! - `integers`: the integer tables against floating point.
+//! - `integers`: the integer tables against floating point;
+//! - `link`: the link's bytes, its device end, bad weather, real streams, and what it says it costs.
 
 mod bundled;
 mod c_api;
@@ -18,6 +19,7 @@ mod chunking;
 mod golden;
 mod hostile;
 mod integers;
+mod link;
 mod mixed;
 mod power;
 mod properties;

@@ -1,0 +1,88 @@
+//! Why an update did not get through.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use update_core::link::message::Refusal;
+
+/// Why an update did not get through.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The device refused.
+    Refused(Refusal),
+    /// The device runs the old image after the restart, or none of the update.
+    NotTaken {
+        /// Version that runs.
+        version: u32,
+    },
+    /// The device does not answer.
+    Silent {
+        /// What it was asked for.
+        doing: &'static str,
+        /// Times that it was asked since it was last heard.
+        tries: u32,
+        /// Since it was last heard.
+        waited: Duration,
+    },
+    /// There is no connection, or it is lost again and again.
+    NoConnection(io::Error),
+    /// The device forgets the session again and again.
+    Restarting {
+        /// Times, without any progress.
+        times: u32,
+    },
+    /// The device says what cannot be.
+    Protocol {
+        /// Which field.
+        field: &'static str,
+        /// Its value.
+        found: u32,
+        /// What it must be, or be at most.
+        limit: u32,
+    },
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "the device refuses to {}: {refusal}", verb(refusal)),
+            Self::NotTaken { version } => {
+                write!(f, "the device was restarted and runs version {version}, as before: the update was not taken")
+            }
+            Self::Silent { doing, tries, waited } => {
+                write!(f, "the device does not answer: asked to {doing} {tries} times in {:.1} s", waited.as_secs_f64())
+            }
+            Self::NoConnection(source) => write!(f, "no connection to the device: {source}"),
+            Self::Restarting { times } => {
+                write!(f, "the device forgot the session {times} times without any progress")
+            }
+            Self::Protocol { field, found, limit } => {
+                write!(f, "the device says that `{field}` is {found}, which {limit} does not allow")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PushError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoConnection(source) => Some(source),
+            _ => None,
+        }
+    }
+}
+
+fn verb(refusal: &Refusal) -> &'static str {
+    use update_core::link::message::Kind;
+    match refusal.kind {
+        Kind::Hello | Kind::Query => "answer",
+        Kind::Offer => "take the update",
+        Kind::Data | Kind::DataAsk => "store the update",
+        Kind::Install => "install",
+        Kind::Confirm => "confirm",
+        Kind::Rotate => "replace a key",
+        Kind::Reboot => "restart",
+    }
+}

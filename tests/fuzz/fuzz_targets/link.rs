@@ -1,0 +1,91 @@
+//! The link: any bytes into the device's end; and any schedule of loss, doubles, delays, damage and restarts on the way
+//! of an update, which must still arrive whole when the weather clears up.
+//!
+//! Input: which of the two; then the bytes, or payload length (2), shape of the sender, number of cuts, the cuts, and
+//! two bytes for the fate of each frame.
+#![no_main]
+
+use std::time::Duration;
+
+use host_trainer::push::{PushError, Sender, Settings, Task, Update};
+use libfuzzer_sys::fuzz_target;
+use tests::data::noise;
+use tests::link::{Radio, Recorder, state};
+use update_core::link::Link;
+use update_core::link::frame::MIN_FRAME;
+use update_core::link::message::Kind;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((&which, rest)) = bytes.split_first() else { return };
+    match which & 1 {
+        0 => any_bytes(rest),
+        _ => drop(any_weather(rest)),
+    }
+});
+
+/// One reply of bounded length for each delimiter at most, no step without progress, no panic.
+fn any_bytes(bytes: &[u8]) {
+    let (mut link, mut target) = (Link::<64, 4>::new(1), Recorder::new());
+    let delimiters = bytes.iter().filter(|&&byte| byte == 0).count();
+    let (mut rest, mut replies) = (bytes, 0);
+    while !rest.is_empty() {
+        let step = link.feed(rest, &mut target);
+        assert!(step.consumed > 0 && step.reply.len() <= MIN_FRAME);
+        replies += usize::from(!step.reply.is_empty());
+        rest = &rest[step.consumed..];
+    }
+    assert!(replies <= delimiters);
+}
+
+/// What is not in the input is clean.
+fn any_weather(bytes: &[u8]) -> Option<()> {
+    let (&[low, high, shape, cuts], rest) = bytes.split_first_chunk()?;
+    let (cuts, fates) = rest.split_at_checked(usize::from(cuts & 3))?;
+    let payload = noise(usize::from(u16::from_le_bytes([low, high]) & 0x0fff), 1);
+    let manifest = std::array::from_fn(|i| i as u8);
+    let update = Update { manifest: &manifest, payload: &payload };
+    let settings = Settings {
+        full_duplex: shape & 1 != 0,
+        window: shape >> 1 & 7,
+        frame: 32 + u16::from(shape >> 4) * 4,
+        tries: fates.len() as u32 / 2 + 12,
+        ..Settings::default()
+    };
+    let mut fates = fates.chunks_exact(2);
+    let mut fate = |frame: &[u8]| {
+        let Some(&[what, where_]) = fates.next() else { return vec![(Duration::ZERO, frame.to_vec())] };
+        let mut damaged = frame.to_vec();
+        let at = usize::from(where_) % damaged.len();
+        let late = Duration::from_millis(u64::from(where_) * 8);
+        match what & 7 {
+            0 => Vec::new(),
+            1 => vec![(late, damaged.clone()), (Duration::ZERO, damaged)],
+            2 => vec![(late, damaged)],
+            3 => {
+                damaged[at] = what >> 3;
+                vec![(Duration::ZERO, damaged)]
+            }
+            4 => {
+                damaged.truncate(at);
+                vec![(Duration::ZERO, damaged)]
+            }
+            _ => vec![(Duration::ZERO, damaged)],
+        }
+    };
+    let mut radio = Radio::<51, 3>::new(Recorder::expecting(update), 5470);
+    radio.half_duplex = !settings.full_duplex;
+    radio.cuts = cuts.iter().map(|&cut| cut.into()).collect();
+    radio.cuts.sort_unstable();
+    let tasks = [Task::Query, Task::Store(update), Task::Install, Task::Query, Task::Reboot];
+    let mut sender = Sender::new(settings, &tasks, 1);
+    match radio.run(&mut sender, &mut fate) {
+        Ok(()) => {}
+        // Installed, cut off before the answer, and started anew.
+        Err(PushError::Refused(refusal)) if refusal.kind == Kind::Install && radio.cut > 0 => {}
+        Err(error) => panic!("{error}"),
+    }
+    assert!(radio.target.stored == payload);
+    assert_eq!(radio.target.received, payload.len() as u64);
+    assert_eq!((radio.target.counts[1], radio.target.info.state), (1, state::TRIAL));
+    Some(())
+}
