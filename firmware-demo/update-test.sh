@@ -124,7 +124,8 @@ cut_through() {
             # Longer and longer: an update must come to its end.
             span=$((span + span / 8 + 1))
             power_on "$board" "$image" "$work/$board/flash"
-            said 10 '^state: '
+            said 10 '^state: .* received$'
+            # Lines come in pieces, so the whole of one was waited for.
             name=$(sed -n "$log_start,\$s/^state: \\([a-z ]*\\),.*/\\1/p" "$work/$board/device.log")
             seen[$name]=$((${seen[$name]:-0} + 1))
             if tail -n "+$log_start" "$work/$board/device.log" | grep -q "version $version,"; then
@@ -154,7 +155,7 @@ roll_back() {
     while :; do
         cut_after $((RANDOM % 50))
         power_on "$board" "$image" "$work/$board/flash"
-        said 10 '^boot: '
+        said 10 '^boot: .* id [0-9a-f]{32}$'
         ! tail -n "+$log_start" "$work/$board/device.log" | grep -q "version $former, settled" || break
         said 10 "version $version, trial"
         trials=$((trials + 1))
@@ -261,7 +262,7 @@ for board in "${tested[@]}"; do
         # It never answers after its start, so what is sent cannot be said to run.
         timeout 60 "$GMCF" push "$work/$board/app.3" --device "tcp://127.0.0.1:$port" >"$work/$board/push.log" 2>&1 || true
         said 10 '^app: a fault$'
-        said 10 '^boot: slot B, version 2, settled'
+        said 20 '^state: rolled back, .* received$'
         trials=$(tail -n "+$log_start" "$work/$board/device.log" | grep -c '^boot: slot A, version 3, trial')
         [ "$trials" -eq 3 ] || fail "the fault had $trials attempts, not 3"
         # The next one is none the worse for it.
