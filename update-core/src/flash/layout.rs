@@ -2,7 +2,9 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
+use super::log;
 use crate::Error;
+use crate::record::RECORD_LEN;
 
 /// A part of the flash, bytes. It starts and ends where an erase block does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,8 @@ pub enum Slots {
 /// All regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The progress record, see [`crate::record::Record`]. Two halves of at least [`Layout::HALF`] bytes each.
+    /// The progress record, see [`crate::record::Record`]. Two halves of at least [`Layout::HALF`] bytes each; more
+    /// where two records, each with its head in whole writes, need it.
     pub state: Region,
     /// The update as it arrives.
     pub download: Region,
@@ -121,8 +124,9 @@ impl Layout {
             }
         }
         let half = self.state.len / 2;
-        if half < Self::HALF || !half.is_multiple_of(block) {
-            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * Self::HALF.max(block) });
+        let least = Self::HALF.max(2 * log::entry_len::<F>(RECORD_LEN));
+        if half < least || !half.is_multiple_of(block) {
+            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * least.max(block) });
         }
         Ok(())
     }
