@@ -96,14 +96,18 @@ impl Layout {
     /// # Errors
     /// [`Error::Layout`] that names the region.
     pub fn check<F: NorFlash>(&self, flash: &F) -> Result<(), Error> {
-        self.check_sizes(u32::try_from(flash.capacity()).unwrap_or(u32::MAX), F::ERASE_SIZE as u32)
+        self.check_sizes(
+            u32::try_from(flash.capacity()).unwrap_or(u32::MAX),
+            F::ERASE_SIZE as u32,
+            F::WRITE_SIZE as u32,
+        )
     }
 
-    /// As [`Layout::check`] for a flash of `capacity` bytes that erases `block` bytes at once.
+    /// As [`Layout::check`] for a flash of `capacity` bytes that erases `block` bytes at once and writes `write`.
     ///
     /// # Errors
     /// As [`Layout::check`].
-    pub fn check_sizes(&self, capacity: u32, block: u32) -> Result<(), Error> {
+    pub fn check_sizes(&self, capacity: u32, block: u32, write: u32) -> Result<(), Error> {
         let regions = self.regions();
         for (i, &(name, region)) in regions.iter().enumerate() {
             for found in [region.offset, region.len] {
@@ -124,7 +128,7 @@ impl Layout {
             }
         }
         let half = self.state.len / 2;
-        let least = Self::HALF.max(2 * log::entry_len::<F>(RECORD_LEN));
+        let least = Self::HALF.max(2 * log::entry_len_for(write, RECORD_LEN));
         if half < least || !half.is_multiple_of(block) {
             return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * least.max(block) });
         }
