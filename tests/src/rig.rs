@@ -38,12 +38,7 @@ pub fn config() -> Config {
 }
 
 /// A device as it leaves the factory with version 1 of `image`.
-pub fn factory<const W: usize, const E: usize>(layout: Layout, image: &[u8]) -> SimFlash<W, E> {
-    factory_for(layout, image)
-}
-
-/// As [`factory`], on flash that reads `R` bytes at once.
-pub fn factory_for<const W: usize, const E: usize, const R: usize>(layout: Layout, image: &[u8]) -> SimFlash<W, E, R> {
+pub fn factory<const W: usize, const E: usize, const R: usize>(layout: Layout, image: &[u8]) -> SimFlash<W, E, R> {
     let len = layout.regions().iter().map(|(_, region)| region.offset + region.len).max().unwrap_or(0);
     let mut flash = SimFlash::new(len as usize);
     flash.lay_down(layout.slot(0).offset as usize, image);

@@ -267,9 +267,19 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
 
     /// Does `work`, and forgets an update that can never succeed. A flash that cannot be written to may be next time,
     /// and bytes that lack may still come while they are being received; what cannot be read has rotted.
+    #[inline(never)]
     fn or_give_up(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        let result = work(self);
-        let Err(error) = result else { return Ok(()) };
+        match work(self) {
+            Ok(()) => Ok(()),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    /// What follows a failure. Not inlined, as what goes before and after a decoder is not: while one lies on the stack,
+    /// little else may.
+    #[inline(never)]
+    fn give_up(&mut self, error: Error) -> Result<(), Error> {
+        let result = Err(error);
         let record = *self.record();
         let again = match error {
             Error::Flash { operation, .. } => operation != Operation::Read,
@@ -295,6 +305,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// All has been received: is it what was signed?
+    #[inline(never)]
     fn begin(&mut self) -> Result<(), Error> {
         // Should the flash have failed at the last bytes.
         self.download.flush(self.buffers.entry)?;
@@ -465,6 +476,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// Reads the new image back.
+    #[inline(never)]
     fn verify(&mut self) -> Result<(), Error> {
         let record = *self.record();
         let image = record.images[usize::from(record.active ^ 1)];

@@ -91,25 +91,23 @@ impl Layout {
         }
     }
 
-    /// Checks that every region lies on erase blocks of `flash`, inside it, and apart from the others, and that each half
-    /// of the state region holds a record and its copy in whole writes.
+    /// Checks that every region lies on erase blocks of `flash`, inside it, and apart from the others.
     ///
     /// # Errors
     /// [`Error::Layout`] that names the region.
     pub fn check<F: NorFlash>(&self, flash: &F) -> Result<(), Error> {
-        self.check_sizes(u32::try_from(flash.capacity()).unwrap_or(u32::MAX), F::ERASE_SIZE as u32)?;
-        let least = 2 * log::entry_len::<F>(RECORD_LEN);
-        if self.state.len / 2 < least {
-            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * least });
-        }
-        Ok(())
+        self.check_sizes(
+            u32::try_from(flash.capacity()).unwrap_or(u32::MAX),
+            F::ERASE_SIZE as u32,
+            F::WRITE_SIZE as u32,
+        )
     }
 
-    /// As [`Layout::check`], but for the write size, for a flash of `capacity` bytes that erases `block` bytes at once.
+    /// As [`Layout::check`] for a flash of `capacity` bytes that erases `block` bytes at once and writes `write`.
     ///
     /// # Errors
     /// As [`Layout::check`].
-    pub fn check_sizes(&self, capacity: u32, block: u32) -> Result<(), Error> {
+    pub fn check_sizes(&self, capacity: u32, block: u32, write: u32) -> Result<(), Error> {
         let regions = self.regions();
         for (i, &(name, region)) in regions.iter().enumerate() {
             for found in [region.offset, region.len] {
@@ -130,8 +128,9 @@ impl Layout {
             }
         }
         let half = self.state.len / 2;
-        if half < Self::HALF || !half.is_multiple_of(block) {
-            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * Self::HALF.max(block) });
+        let least = Self::HALF.max(2 * log::entry_len_for(write, RECORD_LEN));
+        if half < least || !half.is_multiple_of(block) {
+            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * least.max(block) });
         }
         Ok(())
     }

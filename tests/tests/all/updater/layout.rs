@@ -95,7 +95,7 @@ fn least<const W: usize, const E: usize>() {
     let slot = 8192u32.next_multiple_of(E as u32);
     let state = 2 * 1024u32.next_multiple_of(E as u32);
     let download = 8192u32.next_multiple_of(1024u32.next_multiple_of(E as u32));
-    let flash = RefCell::new(factory::<W, E>(Layout::two(state, download, slot), old));
+    let flash = RefCell::new(factory::<W, E, 1>(Layout::two(state, download, slot), old));
     let layout = Layout::two(state, download, slot);
     let len = least_buffer::<F<W, E>>();
     let mut buffer = vec![0; len];
@@ -109,7 +109,7 @@ fn least<const W: usize, const E: usize>() {
     if (W, E) != (4, 512) {
         return;
     }
-    let flash = RefCell::new(factory::<W, E>(ONE, old));
+    let flash = RefCell::new(factory::<W, E, 1>(ONE, old));
     let mut updater = Updater::open(&flash, ONE, config(), &mut buffer).expect("the least buffer");
     send(&mut updater, &one.delta).expect("all bytes");
     updater.install(Small::new).expect("the least buffer does in place");

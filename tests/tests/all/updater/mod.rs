@@ -94,7 +94,7 @@ struct Device<const W: usize = WRITE, const E: usize = ERASE, const R: usize = 1
 
 impl<const W: usize, const E: usize, const R: usize> Device<W, E, R> {
     fn new(layout: Layout, image: &[u8]) -> Self {
-        Self { flash: RefCell::new(rig::factory_for(layout, image)), layout }
+        Self { flash: RefCell::new(rig::factory(layout, image)), layout }
     }
 
     fn of(flash: SimFlash<W, E, R>, layout: Layout) -> Self {
