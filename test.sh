@@ -67,10 +67,22 @@ fuzz() {
     done
 }
 
+# Undefined behaviour, as far as an interpreter sees it. It is slow, so the decoder's own tests only.
+miri() {
+    if ! cargo +nightly miri --version; then
+        echo "Miri is missing (rustup +nightly component add miri)" >&2
+        return "$SKIPPED"
+    fi
+    MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p codec-core -p update-core --lib
+}
+
 step "host tests" host_tests
+step "decoder and updater under Miri" miri
 step "firmware images and link checks" firmware_step firmware-demo/build.sh
 step "firmware transcripts under QEMU" firmware_step firmware-demo/transcripts.sh
-step "firmware sizes and instructions against benches/cortex-m.tsv" firmware_step firmware-demo/record.sh
+step "serial ports under QEMU" firmware_step firmware-demo/uart-test.sh
+step "updates with power cuts under QEMU" firmware_step firmware-demo/update-test.sh
+step "firmware sizes, RAM and instructions against benches/boards.tsv" firmware_step firmware-demo/record.sh
 step "C header against its source" codec-c/check-header.sh
 step "C firmware under QEMU" firmware_step firmware-demo/c/test.sh
 step "CMake, Zephyr and ESP-IDF files" firmware_step codec-c/cmake/test.sh

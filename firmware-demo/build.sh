@@ -119,6 +119,13 @@ for target in "${all_targets[@]}"; do
     fi
     install_image "$target_dir/$target/release/link-check" "$out/link-check.$target.elf"
     record "$target" - decoder_flash_bytes "$out/link-check.$target.elf" "$base_model"
+    status=0
+    bound=$(./stack-bound.sh "$out/link-check.$target.elf" 2>"$out/stack.$target.txt") || status=$?
+    case $status in
+        0) printf '%s\t-\tdecoder_stack_bound_bytes\t%s\n' "$target" "$bound" >>"$sizes" ;;
+        "$SKIPPED") cat "$out/stack.$target.txt" >&2 ;;
+        *) cat "$out/stack.$target.txt" >&2 && failed+=("stack bound for $target") ;;
+    esac
 done
 cat "$sizes"
 for name in "${failed[@]}"; do

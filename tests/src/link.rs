@@ -46,7 +46,7 @@ pub struct Recorder {
 impl Recorder {
     /// A device that runs version 1 and takes anything.
     pub fn new() -> Self {
-        let info = Info { product: 7, version: 1, state: state::IDLE, profile: 0, image: *b"image 01", received: 0 };
+        let info = Info { product: 7, version: 1, state: state::IDLE, profile: 3, image: *b"image 01", received: 0 };
         Self {
             expected: None,
             stored: Vec::new(),

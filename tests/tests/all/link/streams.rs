@@ -195,9 +195,7 @@ fn what_was_made_against_another_image_is_not_sent() {
     new.splice(100..100, *b"something new");
     let made = tests::rig::update(&new, Some(&image), 2, None).bytes;
     let update = split(&made).unwrap();
-    let mut target = Recorder::expecting(update);
-    target.info.profile = 3;
-    let server = Server::start(target, &[]);
+    let server = Server::start(Recorder::expecting(update), &[]);
     let error = server.push(update, &ALL).unwrap_err();
     assert!(matches!(error, PushError::OtherImage { .. }), "{error}");
     assert_eq!(server.target.lock().unwrap().counts, [0; 4]);
