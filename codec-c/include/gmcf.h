@@ -46,25 +46,6 @@ void gmcf_panic(void);
 // Bytes of a field's name, with the 0 at its end.
 #define GMCF_FIELD_BYTES 24
 
-#define INDEX 1
-
-// What was found, and likewise under another name.
-#define FOUND (1 << 1)
-
-#define OFFSET (1 << 2)
-
-// The limit, under one of these names.
-#define LIMIT (1 << 3)
-
-#define NEEDED (1 << 4)
-
-#define EXPECTED (1 << 5)
-
-#define BYTES (1 << 6)
-
-// Found and limit are bytes: in hex.
-#define HEX (1 << 7)
-
 // What a call returns: 0 or more when all is well, less than 0 for an error. The numbers are never reused.
 enum gmcf_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L

@@ -159,20 +159,20 @@ impl gmcf_error {
 
 /// Which values of an error follow its words, one bit for each.
 mod values {
-    pub const INDEX: u8 = 1;
+    pub(super) const INDEX: u8 = 1;
     /// What was found, and likewise under another name.
-    pub const FOUND: u8 = 1 << 1;
-    pub const OFFSET: u8 = 1 << 2;
+    pub(super) const FOUND: u8 = 1 << 1;
+    pub(super) const OFFSET: u8 = 1 << 2;
     /// The limit, under one of these names.
-    pub const LIMIT: u8 = 1 << 3;
-    pub const NEEDED: u8 = 1 << 4;
-    pub const EXPECTED: u8 = 1 << 5;
-    pub const BYTES: u8 = 1 << 6;
+    pub(super) const LIMIT: u8 = 1 << 3;
+    pub(super) const NEEDED: u8 = 1 << 4;
+    pub(super) const EXPECTED: u8 = 1 << 5;
+    pub(super) const BYTES: u8 = 1 << 6;
     /// Found and limit are bytes: in hex.
-    pub const HEX: u8 = 1 << 7;
+    pub(super) const HEX: u8 = 1 << 7;
 
     /// The names, in the order of the bits, each ended by a 0.
-    pub const NAMES: [&[u8; 12]; 7] = [
+    pub(super) const NAMES: [&[u8; 12]; 7] = [
         b", index \0\0\0\0",
         b", found \0\0\0\0",
         b", offset \0\0\0",
