@@ -39,7 +39,8 @@ firmware_step() {
 
 host_tests() {
     # zstd is C: its crate needs a compiler for the host.
-    ensure_packages "command -v cc" gcc libc6-dev || return "$SKIPPED"
+    # The C interface is tested from C and C++ programs.
+    ensure_packages "command -v cc && command -v c++" gcc g++ libc6-dev || return "$SKIPPED"
     cargo test --workspace --release --all-features --locked
 }
 
@@ -70,6 +71,9 @@ step "host tests" host_tests
 step "firmware images and link checks" firmware_step firmware-demo/build.sh
 step "firmware transcripts under QEMU" firmware_step firmware-demo/transcripts.sh
 step "firmware sizes and instructions against benches/cortex-m.tsv" firmware_step firmware-demo/record.sh
+step "C header against its source" codec-c/check-header.sh
+step "C firmware under QEMU" firmware_step firmware-demo/c/test.sh
+step "CMake, Zephyr and ESP-IDF files" firmware_step codec-c/cmake/test.sh
 step "fuzz smoke run" fuzz
 
 printf '\n'

@@ -28,3 +28,36 @@ ensure_packages() {
 boards() {
     tail -n +2 "$(dirname "${BASH_SOURCE[0]}")/boards/BOARDS.tsv"
 }
+
+# qemu_of BOARD: sets `qemu`, the command that is the board, and `qemu_package`, where Debian has it.
+qemu_of() {
+    # shellcheck disable=SC2034
+    qemu_package="qemu-system-arm"
+    case $1 in
+        mps2-an500) qemu=(qemu-system-arm -M mps2-an500 -cpu cortex-m7) ;;
+        lm3s6965evb | microbit) qemu=(qemu-system-arm -M "$1") ;;
+        virt) qemu=(qemu-system-riscv32 -M virt -bios none) qemu_package="qemu-system-misc" ;;
+        *) echo "no board \`$1\`" >&2 && return 1 ;;
+    esac
+}
+
+# ensure_qemu: installs what the boards run on.
+ensure_qemu() {
+    local board
+    while IFS=$'\t' read -r board _; do
+        qemu_of "$board"
+        ensure_packages "command -v ${qemu[0]}" "$qemu_package" || return 1
+    done < <(boards)
+}
+
+# device_file BOARD: prints the device file of the board's images `device` and `app`, for `gmcf flash` and `release`.
+device_file() {
+    boards | awk -F'\t' -v board="$1" '
+        $1 == board {
+            split($3, profiles, ",")
+            printf "{\"product\": %d, \"profile\": \"%s\", ", $5, profiles[1]
+            printf "\"write_size\": %d, \"erase_size\": %d, ", $6, $7
+            printf "\"state\": %d, \"download\": %d, \"slot\": %d}\n", $8, $9, $10
+        }
+    '
+}

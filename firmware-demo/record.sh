@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Compares sizes and instruction counts of the images with the committed record, benches/cortex-m.tsv:
+# Compares sizes, RAM and instruction counts of the images with the committed record, benches/boards.tsv:
 #
-#     ./record.sh             after build.sh and transcripts.sh
-#     ./record.sh --update    writes the record anew
+#     ./record.sh             after build.sh, transcripts.sh and update-test.sh
+#     ./record.sh --update    writes the record anew, and the table of targets in the READMEs
+#     ./record.sh --table     prints the table of targets as the record has it
 #
+# The table stands in ../README.md and README.md between the lines `<!-- targets -->` and `<!-- /targets -->`; where it
+# does, it must be the record's.
 # Fails when a figure got worse by over 1 %, appeared or disappeared, or when a promise is broken.
 # The record names the compiler that it was made with. With another one the figures are shown, not judged.
 set -euo pipefail
@@ -11,9 +14,38 @@ cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR source=common.sh
 . ./common.sh
 
-record=../benches/cortex-m.tsv
+record=../benches/boards.tsv
+readmes=(../README.md README.md)
 out=target/firmware
-now=$out/cortex-m.tsv
+now=$out/boards.tsv
+
+# targets RECORD: what the device images take, as Markdown.
+targets() {
+    boards | awk -F'\t' '
+        function kib(bytes) { return sprintf("%.1f KiB", bytes / 1024) }
+        NR == FNR { if ($2 == "device") value[$1, $3] = $4; if ($3 == "base_model_bytes") model = $4; next }
+        FNR == 1 {
+            print "| target | QEMU board | profile | flash | RAM in all | of |"
+            print "|---|---|---|---|---|---|"
+        }
+        {
+            split($3, profiles, ",")
+            flash = value[$1, "image_flash_bytes"]
+            printf "| `%s` | %s | `%s` | %s | %s | %d KiB |\n", $2, $1, profiles[1], flash ? kib(flash) : "?",
+                value[$1, "ram_bytes"] ? kib(value[$1, "ram_bytes"]) : "?", $4 / 1024
+        }
+    ' "$1" -
+}
+
+# table_in FILE: the lines between the markers.
+table_in() {
+    sed -n '/^<!-- targets -->$/,/^<!-- \/targets -->$/{/^<!--/d;p;}' "$1"
+}
+
+if [ "${1:-}" = --table ]; then
+    targets "$record"
+    exit
+fi
 if [ ! -s "$out/sizes.tsv" ]; then
     echo "record.sh: nothing built yet; run build.sh first" >&2
     exit "$SKIPPED"
@@ -21,7 +53,9 @@ fi
 {
     printf 'image\titem\tmetric\tvalue\n'
     cat "$out/sizes.tsv"
-    [ ! -f "$out/costs.tsv" ] || cat "$out/costs.tsv"
+    for costs in costs.tsv device-costs.tsv; do
+        [ ! -f "$out/$costs" ] || cat "$out/$costs"
+    done
 } >"$now"
 
 # What is promised, whatever the record and the compiler say.
@@ -43,11 +77,15 @@ broken=$(
 
 if [ "${1:-}" = --update ]; then
     cp "$now" "$record"
-    echo "record.sh: benches/cortex-m.tsv written, $(($(wc -l <"$record") - 2)) figures"
+    targets "$record" >"$out/targets.md"
+    for readme in "${readmes[@]}"; do
+        sed -i -e "/^<!-- targets -->\$/r $out/targets.md" -e '/^<!-- targets -->$/,/^<!-- \/targets -->$/{/^<!--/!d;}' "$readme"
+    done
+    echo "record.sh: benches/boards.tsv written, $(($(wc -l <"$record") - 2)) figures"
     exit
 fi
 if [ ! -f "$record" ]; then
-    echo "record.sh: no benches/cortex-m.tsv to compare with; make it with record.sh --update" >&2
+    echo "record.sh: no benches/boards.tsv to compare with; make it with record.sh --update" >&2
     exit "$SKIPPED"
 fi
 
@@ -82,5 +120,11 @@ awk -F'\t' '
         exit same && bad > 0
     }
 ' "$record" "$now" || status=1
+for readme in "${readmes[@]}"; do
+    if grep -q '^<!-- targets -->$' "$readme" && ! diff -u <(targets "$record") <(table_in "$readme"); then
+        echo "record.sh: the table of targets in $readme is not the record's; write it with record.sh --update"
+        status=1
+    fi
+done
 case $broken in *BROKEN*) status=1 ;; esac
 exit $status

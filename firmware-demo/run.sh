@@ -3,10 +3,12 @@
 #
 #     ./run.sh BOARD IMAGE OLD PATCH NEW
 #
-# BOARD is mps2-an500, lm3s6965evb or microbit. NEW is written. The exit status is the image's own.
+# BOARD is one of boards/BOARDS.tsv. NEW is written. The exit status is the image's own.
 # With -icount one instruction takes one nanosecond of the machine's time, so what the image counts
 # does not depend on how busy this computer is.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
+. "$(dirname "$0")/common.sh"
 
 if [ $# -ne 5 ]; then
     sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2
@@ -14,15 +16,8 @@ if [ $# -ne 5 ]; then
 fi
 board=$1 image=$(realpath "$2") old=$(realpath "$3") patch=$(realpath "$4") new=$(realpath -m "$5")
 
-case $board in
-    mps2-an500) machine=(-M mps2-an500 -cpu cortex-m7) ;;
-    lm3s6965evb | microbit) machine=(-M "$board") ;;
-    *) echo "run.sh: no board \`$board\`" >&2 && exit 2 ;;
-esac
-if ! command -v qemu-system-arm >/dev/null; then
-    echo "run.sh: qemu-system-arm is missing (Debian: apt-get install qemu-system-arm)" >&2
-    exit 127
-fi
+qemu_of "$board" || exit 2
+ensure_packages "command -v ${qemu[0]}" "$qemu_package" || exit 127
 
 # The semihosting command line is split at spaces, so the image sees short names in a folder of its own.
 work=$(mktemp -d)
@@ -32,7 +27,7 @@ ln -s "$patch" "$work/patch"
 cd "$work"
 status=0
 # QEMU says of each of a board's unused timers that its period is zero.
-timeout "${GMCF_QEMU_TIMEOUT:-120}" qemu-system-arm "${machine[@]}" -display none -serial none -monitor none \
+timeout "${GMCF_QEMU_TIMEOUT:-120}" "${qemu[@]}" -display none -serial none -monitor none \
     -icount shift=0 -semihosting-config enable=on,target=native,arg=demo,arg=old,arg=patch,arg=new \
     -kernel "$image" </dev/null 2> >(grep -v '^Timer with period zero' >&2) || status=$?
 if [ "$status" -eq 124 ]; then

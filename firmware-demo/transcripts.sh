@@ -24,7 +24,7 @@ if [ ! -f "$data/PAIRS.tsv" ]; then
     echo "transcripts.sh: no tests/data/PAIRS.tsv, so nothing to decode" >&2
     exit "$SKIPPED"
 fi
-ensure_packages "command -v qemu-system-arm" qemu-system-arm || exit "$SKIPPED"
+ensure_qemu || exit "$SKIPPED"
 ./build.sh >/dev/null
 if [ -z "${GMCF:-}" ]; then
     (cd "$root" && cargo build --release --locked -p host-trainer)

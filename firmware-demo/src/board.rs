@@ -1,79 +1,53 @@
-//! What differs between the boards: where the old image lies, where the new one goes, how much there is of each.
+//! What differs between the boards.
 
-use crate::Failure;
-use crate::count::Counter;
+use update_core::flash::Layout;
 
-/// Bytes lent to the decoder for each piece of input, and again for each piece of output.
-pub const CHUNK_BYTES: usize = if cfg!(board = "mps2-an500") { 4096 } else { 256 };
+include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 #[cfg(board = "mps2-an500")]
-pub use roomy::*;
-#[cfg(not(board = "mps2-an500"))]
-pub use tight::*;
-
-/// Old image and new slot lie in RAM, which stands for memory-mapped flash.
-#[cfg(board = "mps2-an500")]
-mod roomy {
-    use static_cell::ConstStaticCell;
-
-    use super::{Counter, Failure};
-    use crate::host::{HostFile, Mode};
-    use crate::old::Old;
-    use crate::slot::RamSlot;
-
+mod names {
     pub const NAME: &str = "mps2-an500 (Cortex-M7)";
-
-    /// Bytes of each of the two slots.
-    const SLOT_BYTES: usize = 1536 * 1024;
-
-    static OLD: ConstStaticCell<[u8; SLOT_BYTES]> = ConstStaticCell::new([0; SLOT_BYTES]);
-    static NEW: ConstStaticCell<[u8; SLOT_BYTES]> = ConstStaticCell::new([0; SLOT_BYTES]);
-
-    pub type OldFile = &'static [u8];
-    pub type Slot = RamSlot;
-    pub type Decoder = codec_core::limits::Medium<Old>;
-
-    pub fn open_old(name: &str, counter: &'static Counter) -> Result<OldFile, Failure> {
-        let mut file = HostFile::open(name, Mode::Read, counter)?;
-        let memory = OLD.take();
-        let len = file.len() as usize;
-        let Some(image) = memory.get_mut(..len) else {
-            return Err(Failure::TooLarge("the old image", file.len(), SLOT_BYTES as u32));
-        };
-        file.read(image)?;
-        Ok(image)
-    }
-
-    pub fn open_slot(name: &str, counter: &'static Counter) -> Result<Slot, Failure> {
-        Ok(RamSlot::new(NEW.take(), HostFile::open(name, Mode::Write, counter)?))
-    }
+    pub type Decoder<O> = codec_core::limits::Medium<O>;
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Medium;
+    pub type Link = update_core::link::Link<256, 8>;
+    pub const BUFFER: usize = 2048;
 }
 
-/// Neither image fits into RAM: both are host files, read and written in place.
-#[cfg(not(board = "mps2-an500"))]
-mod tight {
-    use super::{Counter, Failure};
-    use crate::host::{HostFile, Mode};
-    use crate::old::Old;
-    use crate::slot::HostSlot;
-
+#[cfg(any(board = "lm3s6965evb", board = "virt"))]
+mod names {
     #[cfg(board = "lm3s6965evb")]
     pub const NAME: &str = "lm3s6965evb (Cortex-M3)";
-    #[cfg(board = "microbit")]
-    pub const NAME: &str = "microbit (Cortex-M0)";
-
-    pub type OldFile = HostFile;
-    pub type Slot = HostSlot;
-    #[cfg(board = "lm3s6965evb")]
-    pub type Decoder = codec_core::limits::Small<Old>;
-    #[cfg(board = "microbit")]
-    pub type Decoder = codec_core::limits::Tiny<Old>;
-
-    pub fn open_old(name: &str, counter: &'static Counter) -> Result<OldFile, Failure> {
-        HostFile::open(name, Mode::Read, counter)
-    }
-
-    pub fn open_slot(name: &str, counter: &'static Counter) -> Result<Slot, Failure> {
-        Ok(HostSlot::new(HostFile::open(name, Mode::Write, counter)?, counter))
-    }
+    #[cfg(board = "virt")]
+    pub const NAME: &str = "virt (RISC-V rv32imac)";
+    pub type Decoder<O> = codec_core::limits::Small<O>;
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Small;
+    pub type Link = update_core::link::Link<128, 1>;
+    pub const BUFFER: usize = 320;
 }
+
+#[cfg(board = "microbit")]
+mod names {
+    pub const NAME: &str = "microbit (Cortex-M0)";
+    pub type Decoder<O> = codec_core::limits::Tiny<O>;
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Tiny;
+    pub type Link = update_core::link::Link<64, 0>;
+    pub const BUFFER: usize = 304;
+}
+
+/// Name of the board and its processor.
+pub const NAME: &str = names::NAME;
+
+/// Decoder of the largest profile that the board has the memory for.
+pub type Decoder<O> = names::Decoder<O>;
+
+/// That profile.
+pub const PROFILE: codec_core::limits::Profile = names::PROFILE;
+
+/// The device's end of the link: bytes of a frame, and chunks that are kept.
+pub type Link = names::Link;
+
+/// Bytes that are lent to the updater.
+pub const BUFFER: usize = names::BUFFER;
+
+/// Where everything lies on the flash.
+pub const LAYOUT: Layout = Layout::two(STATE_BYTES, DOWNLOAD_BYTES, SLOT_BYTES);

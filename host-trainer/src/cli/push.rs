@@ -75,7 +75,10 @@ fn verdict(report: &Report, sent: u64) -> String {
         Outcome::Confirmed => format!("runs now, confirmed: {}", image(&report.after)),
     };
     format!(
-        "before   {}\nupdate   {} bytes{resumed}\non air   {} bytes out in {} frames ({} of them again), {} bytes back, {}\nverdict  {told}\n",
+        "before   {}\n\
+         update   {} bytes{resumed}\n\
+         on air   {} bytes out in {} frames ({} of them again), {} bytes back, {}\n\
+         verdict  {told}\n",
         image(&report.before),
         thousands(sent),
         thousands(traffic.bytes_out),

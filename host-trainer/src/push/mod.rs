@@ -1,7 +1,7 @@
 //! Sends an update to a device: the host's end of [`update_core::link`].
 //!
-//! [`Sender`] is the protocol, without clock or stream. [`run`] drives it over a [`port::Port`], connects again when the
-//! connection is lost, and follows the device through its restart.
+//! [`Sender`] is the protocol, without clock or stream. [`run()`] drives it over a [`port::Port`], connects again when
+//! the connection is lost, and follows the device through its restart.
 
 mod clock;
 mod error;

@@ -178,7 +178,7 @@ impl Line<'_> {
         }
     }
 
-    /// Waits until the device is another than it was after installing; what it is then, or still is when its time is up.
+    /// Waits until the device is another than it was after installing; what it is then, or still is when time is up.
     fn restarted(&mut self, installed: &Info, settings: Settings, traffic: &mut Traffic) -> Result<Info, PushError> {
         let begin = Instant::now();
         loop {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use codec_core::container::v2::Header;
 use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits;
 use codec_core::predict::MAX_STEP;
@@ -207,6 +208,35 @@ pub fn payload(
         });
     }
     Ok((payload, reports))
+}
+
+/// The containers of an update's steps; at least one.
+///
+/// # Errors
+/// [`CodecError::Refused`], [`CodecError::Release`] when `payload` is none of an update in place.
+pub fn containers(payload: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
+    let truncated = |field, have: &[u8]| codec_core::Error::Truncated { field, need: 1, have: have.len() as u64 };
+    let (&steps, mut rest) = payload.split_first().ok_or(truncated("n_steps", payload))?;
+    if steps == 0 {
+        return Err(codec_core::Error::OutOfRange { field: "n_steps", found: 0, limit: u8::MAX.into() }.into());
+    }
+    let mut containers = Vec::new();
+    for _ in 0..steps {
+        let plan = Plan::len_of(rest.first_chunk().ok_or(truncated("plan", rest))?)?;
+        let container = rest.get(plan..).ok_or(truncated("runs", rest))?;
+        let (header, header_len) = Header::parse(container)?;
+        let len = header_len as u64 + u64::from(header.payload_len);
+        let (container, after) = usize::try_from(len)
+            .ok()
+            .and_then(|len| container.split_at_checked(len))
+            .ok_or(truncated("payload", container))?;
+        containers.push(container);
+        rest = after;
+    }
+    if !rest.is_empty() {
+        return Err(codec_core::Error::OutOfRange { field: "payload", found: rest.len() as u64, limit: 0 }.into());
+    }
+    Ok(containers)
 }
 
 /// Which blocks go into the first of several steps.

@@ -48,7 +48,14 @@ pub struct Release {
 pub fn release(new: &[u8], old: Option<&[u8]>, settings: &Settings<'_>) -> Result<Release, CodecError> {
     let options = Options { profile: settings.profile, format: Format::V2, progress: settings.progress };
     let (mode, payload, steps) = match &settings.in_place {
-        None => (Mode::Slots, codec::compress(new, old, &options)?.bytes, Vec::new()),
+        None => {
+            let container = codec::compress(new, old, &options)?.bytes;
+            // What does not come back is not signed. (In place, planning has decoded each step.)
+            if codec::apply_within(&[&container], old, new.len() as u32)? != new {
+                return Err(CodecError::Internal("the container rebuilds another file".into()));
+            }
+            (Mode::Slots, container, Vec::new())
+        }
         Some(room) => {
             let (payload, steps) = in_place::payload(new, old.unwrap_or(&[]), room, &options)?;
             (Mode::InPlace, payload, steps)

@@ -9,16 +9,16 @@
 //! The payload goes in rounds (see `host-trainer/src/push/flight.rs`, one question a window). A round sends every chunk
 //! of the window that has not arrived; its last one asks, is sent until question and answer get through, and so has
 //! arrived when the round ends. Every other one is lost with probability `p`. The window then moves up to the first
-//! chunk that lacks. The state is the probability `u[j]` that place `j` of the window lacks at the start of a round; all
-//! start at 1, `u[0]` is always 1, and the places are taken as independent, which is the one approximation (near the
-//! end there is a `u` for each number of chunks left; far from it, one for all). With
+//! chunk that lacks. The state is the probability `u[j]` that place `j` of the window lacks at the start of a round;
+//! all start at 1, `u[0]` is always 1, and the places are taken as independent, which is the one approximation (near
+//! the end there is a `u` for each number of chunks left; far from it, one for all). With
 //! `r[j] = u[j] p (1 - prod_{l > j} (1 - u[l]))` for what lacks after the round,
 //!
 //! - the window moves by `i` places with probability `r[i] prod_{l < i} (1 - r[l])`, or by all of them;
 //! - a round sends `sum u[j] - 1 + 1 / (1 - p)^2` chunks and gets `1 / (1 - p)` answers on the air.
 //!
-//! Without loss the figures are exact for frame limits up to 254 (COBS then adds one byte, whatever the content). A test
-//! holds them to the simulated link: within 2 % at 1 % of loss, within 5 % at 20 %.
+//! Without loss the figures are exact for frame limits up to 254 (COBS then adds one byte, whatever the content). A
+//! test holds them to the simulated link: within 2 % at 1 % of loss, within 5 % at 20 %.
 
 use std::collections::BTreeMap;
 
@@ -145,7 +145,7 @@ impl Round {
         Self { sent: lacked[..places].iter().sum(), moves, lacks }
     }
 
-    /// That place `j` lacks at the start of the next round, after the window has moved by `i`: what comes into it new was
+    /// That place `j` lacks at the start of the next round, after the window has moved by `i`: what comes into it was
     /// never sent.
     fn next(&self, i: usize, j: usize) -> f64 {
         if j == 0 { 1.0 } else { self.lacks.get(i + j).copied().unwrap_or(1.0) }
@@ -317,7 +317,8 @@ pub fn table(records: &[LinkRecord]) -> String {
     }
     let payload = records.first().map_or(0, |record| record.payload);
     format!(
-        "\non the air: {MANIFEST_LEN} bytes of manifest, {} of payload, windows of {WINDOW}, installed and restarted\n{}",
+        "\non the air: {MANIFEST_LEN} bytes of manifest, {} of payload, windows of {WINDOW}, installed and restarted\n\
+         {}",
         thousands(payload),
         table.render()
     )

@@ -8,7 +8,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 or more | COBS of message and check: no zero byte; one byte longer than they are, and one more for every 254 in a row without a zero |
+//! | 1 or more | COBS of message and check: one byte more than they are, and one for every 254 in a row but zeros |
 //! | 1 | delimiter, zero |
 //!
 //! Before COBS:
@@ -28,10 +28,11 @@
 //! `Hello` gets a number from the device, and the first request with that number starts the session and ends the one
 //! before. All other requests carry the number, so that what is late from another session does nothing. The numbers
 //! differ from one restart to the next as far as the seed of [`Link::new`], the host's nonce and what the device says
-//! of itself do; a late `Hello` gets a number that nobody uses. In a session everything is done at most once, and asked again it is
-//! answered again: install, confirm, rotate, reboot, each chunk of the payload. After a refusal only `Query` is answered
-//! with anything else than that refusal. Who wants to try again starts another session, and the offer's answer says
-//! from which byte on the payload is wanted.
+//! of itself do; a late `Hello` gets a number that nobody uses.
+//!
+//! In a session everything is done at most once, and asked again it is answered again: install, confirm, rotate,
+//! reboot, each chunk of the payload. After a refusal only `Query` is answered with anything else than that refusal.
+//! Who wants to try again starts another session, and the offer's answer says from which byte on the payload is wanted.
 //!
 //! The payload is cut into chunks of one size. Those inside the window are taken in any order; `Ack` names the first
 //! that lacks and, as a bitmap, which of the later ones are kept. The host sends again what lacks.
@@ -41,7 +42,9 @@
 //! # use update_core::{Error, link::{Info, Target}, manifest::MANIFEST_LEN};
 //! # struct Nothing;
 //! # impl Target for Nothing {
-//! #     fn info(&mut self) -> Info { Info { product: 1, version: 2, state: 0, profile: 0, image: [0; 8], received: 0 } }
+//! #     fn info(&mut self) -> Info {
+//! #         Info { product: 1, version: 2, state: 0, profile: 0, image: [0; 8], received: 0 }
+//! #     }
 //! #     fn offer(&mut self, _: &[u8; MANIFEST_LEN]) -> Result<u32, Error> { Ok(0) }
 //! #     fn receive(&mut self, _: u32, _: &[u8]) -> Result<(), Error> { Ok(()) }
 //! #     fn install(&mut self) -> Result<(), Error> { Ok(()) }

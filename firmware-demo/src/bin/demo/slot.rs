@@ -5,7 +5,7 @@ use core::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::Failure;
-use crate::host::HostFile;
+use crate::counted::HostFile;
 
 /// A SHA-256, printed in hex. Independent of the digest that the container promises.
 pub struct Hex([u8; 32]);
@@ -65,8 +65,9 @@ mod ram {
 
 #[cfg(not(board = "mps2-an500"))]
 mod streamed {
+    use firmware_demo::count::Counter;
+
     use super::*;
-    use crate::count::Counter;
 
     /// A slot on the host, written piece by piece.
     pub struct HostSlot {

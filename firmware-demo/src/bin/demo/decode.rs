@@ -1,14 +1,29 @@
 //! The decoder's loop: pieces of the update in, pieces of the file out.
 
 use codec_core::decoder::Status;
+use firmware_demo::board;
+use firmware_demo::count::Counter;
+use firmware_demo::old::{Old, Shelf, Shelved};
+use firmware_demo::stack::Painted;
 use static_cell::ConstStaticCell;
 
 use crate::Failure;
-use crate::board::{self, CHUNK_BYTES, OldFile, Slot};
-use crate::count::Counter;
-use crate::host::HostFile;
-use crate::old::Old;
-use crate::stack::Painted;
+use crate::counted::HostFile;
+use crate::place::{CHUNK_BYTES, OldFile, Slot};
+
+type Decoder = board::Decoder<Old<OldImage>>;
+
+/// What the demo decodes against.
+enum OldImage {}
+
+impl Shelved for OldImage {
+    type File = OldFile;
+
+    fn shelf() -> &'static Shelf<OldFile> {
+        static SHELF: Shelf<OldFile> = Shelf::new();
+        &SHELF
+    }
+}
 
 /// What rebuilding cost.
 pub struct Cost {
@@ -29,7 +44,7 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
     static BUFFERS: ConstStaticCell<[[u8; CHUNK_BYTES]; 2]> = ConstStaticCell::new([[0; CHUNK_BYTES]; 2]);
     let [input, output] = BUFFERS.take();
 
-    Old::set(old);
+    Old::<OldImage>::set(old);
     let stack = Painted::new();
     counter.start();
     run(patch, slot, input, output)?;
@@ -37,7 +52,7 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
     Ok(Cost {
         instructions,
         host_calls: counter.pauses(),
-        decoder_bytes: size_of::<board::Decoder>(),
+        decoder_bytes: size_of::<Decoder>(),
         buffer_bytes: 2 * CHUNK_BYTES,
         stack_bytes: stack.peak().expect("the stack never reached its end"),
     })
@@ -46,7 +61,7 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
 /// Everything that is measured. Never inlined, so that its frame lies below the point where painting began.
 #[inline(never)]
 fn run(patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
-    static DECODER: ConstStaticCell<board::Decoder> = ConstStaticCell::new(board::Decoder::new(Old));
+    static DECODER: ConstStaticCell<Decoder> = ConstStaticCell::new(Decoder::new(Old::NEW));
     let decoder = DECODER.take();
     loop {
         let filled = patch.read(input)?;
