@@ -80,24 +80,26 @@ macro_rules! with_profile {
     ($profile:expr, $decoder:ident => $work:expr, $otherwise:expr) => {
         match $profile {
             #[cfg(feature = "tiny")]
-            GMCF_PROFILE_TINY => {
-                type $decoder = Tiny<Old>;
+            $crate::decoder::GMCF_PROFILE_TINY => {
+                type $decoder = codec_core::limits::Tiny<crate::storage::Old>;
                 $work
             }
             #[cfg(feature = "small")]
-            GMCF_PROFILE_SMALL => {
-                type $decoder = Small<Old>;
+            $crate::decoder::GMCF_PROFILE_SMALL => {
+                type $decoder = codec_core::limits::Small<crate::storage::Old>;
                 $work
             }
             #[cfg(feature = "medium")]
-            GMCF_PROFILE_MEDIUM => {
-                type $decoder = Medium<Old>;
+            $crate::decoder::GMCF_PROFILE_MEDIUM => {
+                type $decoder = codec_core::limits::Medium<crate::storage::Old>;
                 $work
             }
             _ => $otherwise,
         }
     };
 }
+#[cfg(feature = "update")]
+pub(crate) use with_profile;
 
 #[cfg(not(any(feature = "tiny", feature = "small", feature = "medium")))]
 compile_error!("no profile: build with one of the features tiny, small, medium");
@@ -213,10 +215,10 @@ unsafe fn profile(head: *const Head) -> u32 {
 }
 
 /// A range of addresses.
-type Range = (usize, usize);
+pub(crate) type Range = (usize, usize);
 
 /// The addresses of `len` bytes at `start`; those of no bytes are nowhere.
-fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
+pub(crate) fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
     if len == 0 {
         return Ok((0, 0));
     }
@@ -229,7 +231,7 @@ fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
     }
 }
 
-fn overlap(a: Range, b: Range) -> bool {
+pub(crate) fn overlap(a: Range, b: Range) -> bool {
     a.0 < b.1 && b.0 < a.1
 }
 
