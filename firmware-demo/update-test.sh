@@ -106,12 +106,12 @@ release() {
         -o "$work/$board/$4" >/dev/null
 }
 
-# cut_through IMAGE UPDATE VERSION SPAN: sends an update and cuts the power again and again, at first within SPAN
-# milliseconds, until the update runs and is confirmed. Starts over until there have been enough cuts.
+# cut_through IMAGE UPDATE VERSION SPAN CUTS: sends an update and cuts the power again and again, at first within SPAN
+# milliseconds, until the update runs and is confirmed. Starts over until there have been CUTS cuts.
 cut_through() {
     local image=$1 update=$2 version=$3 span rounds=0 before=$cuts name
     declare -A seen=()
-    while [ $((cuts - before)) -lt "$cuts_wanted" ]; do
+    while [ $((cuts - before)) -lt "$5" ]; do
         power_off
         rounds=$((rounds + 1))
         span=$4
@@ -124,7 +124,8 @@ cut_through() {
             # Longer and longer: an update must come to its end.
             span=$((span + span / 8 + 1))
             power_on "$board" "$image" "$work/$board/flash"
-            said 10 '^state: '
+            said 10 '^state: .* received$'
+            # Lines come in pieces, so the whole of one was waited for.
             name=$(sed -n "$log_start,\$s/^state: \\([a-z ]*\\),.*/\\1/p" "$work/$board/device.log")
             seen[$name]=$((${seen[$name]:-0} + 1))
             if tail -n "+$log_start" "$work/$board/device.log" | grep -q "version $version,"; then
@@ -139,11 +140,11 @@ cut_through() {
         wait "$push" || fail "gmcf push ended with status $?"
         push=
     done
-    printf '%s: %d power cuts in %d updates, found by the device' "$board" $((cuts - before)) "$rounds"
+    printf '%s, %s: %d power cuts in %d updates; afterwards the device was' "$board" "$(basename "$image" ".$board.elf")" $((cuts - before)) "$rounds"
     for name in "${!seen[@]}"; do
-        printf ' %s times %s,' "${seen[$name]}" "$name"
+        printf ' %s (%s),' "$name" "${seen[$name]}"
     done
-    printf ' and version %s runs\n' "$version"
+    printf ' and version %s is confirmed\n' "$version"
 }
 
 # roll_back IMAGE VERSION FORMER: version VERSION is on trial and never confirmed; its attempts are used up, and FORMER is back.
@@ -154,9 +155,9 @@ roll_back() {
     while :; do
         cut_after $((RANDOM % 50))
         power_on "$board" "$image" "$work/$board/flash"
-        said 10 '^boot: '
+        said 10 '^boot: .* id [0-9a-f]{32}$'
         ! tail -n "+$log_start" "$work/$board/device.log" | grep -q "version $former, settled" || break
-        said 1 "version $version, trial"
+        said 10 "version $version, trial"
         trials=$((trials + 1))
     done
     # What was cut off before the trial was recorded does not count, so there may be more boots than attempts.
@@ -178,7 +179,7 @@ cycle() {
     start=$(date +%s%N)
     sends "$work/$board/up.2" --confirm
     took=$((($(date +%s%N) - start) / 1000000))
-    said 1 'boot: slot B, version 2, trial'
+    said 10 'boot: slot B, version 2, trial'
     holds 1 "$second"
     echo "$board: updated and confirmed in $took ms"
     # The greatest of all restarts so far is that of the install.
@@ -186,7 +187,7 @@ cycle() {
         sed "s/^/$board\tdevice\tram_bytes\t/" >>"$costs"
     power_off
 
-    cut_through "$image" "$work/$board/up.2" 2 $((took / 4))
+    cut_through "$image" "$work/$board/up.2" 2 $((took / 4)) "$cuts_wanted"
     holds 1 "$second"
     holds 0 "$first"
     power_off
@@ -202,7 +203,7 @@ cycle() {
     power_on "$board" "$image" "$work/$board/flash"
     said 10 'boot: slot A, version 3, settled'
     power_off
-    ! grep -n '^error' "$work/$board/device.log" || fail "it reported an error"
+    ! grep -n '^error\|^panicked' "$work/$board/device.log" "$work/$board/qemu.log" || fail "it reported an error"
 }
 
 # hex FILE: its bytes in hex, on one line.
@@ -245,30 +246,32 @@ for board in "${tested[@]}"; do
     if [ -f "$images/boot.$board.elf" ]; then
         # The image that runs is replaced by a delta of itself; the third has a fault.
         app=$images/app.$board
+        loader=$images/boot.$board.elf
         lay_down "$app.1.bin"
+        cp "$work/$board/flash" "$work/$board/flash.first"
         release "$app.1.bin" "$app.2.bin" 2 app.2
         release "$app.2.bin" "$app.3.bin" 3 app.3
-        power_on "$board" "$images/boot.$board.elf" "$work/$board/flash"
+        power_on "$board" "$loader" "$work/$board/flash"
         said 10 '^app: this is version 1$'
-        sends "$work/$board/app.2" --confirm
-        said 1 '^app: this is version 2$'
+        cut_through "$loader" "$work/$board/app.2" 2 300 $((cuts_wanted / 2))
+        said 10 '^app: this is version 2$'
         cut_after 0
-        power_on "$board" "$images/boot.$board.elf" "$work/$board/flash"
+        power_on "$board" "$loader" "$work/$board/flash"
         said 10 '^boot: slot B, version 2, settled'
         said 10 '^app: this is version 2$'
         # It never answers after its start, so what is sent cannot be said to run.
         timeout 60 "$GMCF" push "$work/$board/app.3" --device "tcp://127.0.0.1:$port" >"$work/$board/push.log" 2>&1 || true
         said 10 '^app: a fault$'
-        said 10 '^boot: slot B, version 2, settled'
+        said 20 '^state: rolled back, .* received$'
         trials=$(tail -n "+$log_start" "$work/$board/device.log" | grep -c '^boot: slot A, version 3, trial')
         [ "$trials" -eq 3 ] || fail "the fault had $trials attempts, not 3"
         # The next one is none the worse for it.
         release "$app.2.bin" "$app.1.bin" 4 app.4
         sends "$work/$board/app.4" --confirm
-        said 1 '^boot: slot A, version 4, trial'
+        said 10 '^boot: slot A, version 4, trial'
         power_off
         echo "$board: its own image updated by $(stat -c %s "$work/$board/app.2") bytes; one with a fault was rolled back"
-        no_key_in "$images/boot.$board.elf" "$app".*.bin
+        no_key_in "$loader" "$app".*.bin
     fi
 done
 echo "$cuts power cuts in all, seed $seed"

@@ -194,7 +194,10 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         Ok(Step { consumed: input_len - input.len(), written, status })
     }
 
+    // The phases are not inlined: the stack then holds the frame of the one that runs, not of all.
+
     /// Copies the payload until input or output run out, or (`None`) the file is complete. Says how many bytes.
+    #[inline(never)]
     fn stored(&mut self, input: &mut &[u8], output: &mut [u8]) -> (usize, Option<Status>) {
         let left = (self.payload_len() - self.taken) as usize;
         let available: &[u8] = input;
@@ -212,6 +215,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
 
     /// Rebuilds units until input or output run out, or (`None`) the file is complete; one at most when `single` is set.
     /// Says how many bytes were written.
+    #[inline(never)]
     fn body(&mut self, input: &mut &[u8], output: &mut [u8], single: bool) -> Result<(usize, Option<Status>), Error> {
         let mut written = self.pending.len().min(output.len());
         if !self.pending.is_empty() {
@@ -270,6 +274,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         n as u32 == left || self.coder.buffered() >= piece
     }
 
+    #[inline(never)]
     fn read_header(&mut self, byte: u8) -> Result<(), Error> {
         self.header.push(byte).map_err(|_| Error::Corrupt { field: "header" })?;
         let header = match Header::parse(&self.header) {
@@ -278,12 +283,14 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             Err(other) => return Err(other),
         };
         self.phase = self.open(&header)?;
+        self.check_old(&header)?;
         let full = Error::Corrupt { field: "header" };
         self.parsed.push(header).map_err(|_| full)?;
         self.digest.push(Hasher::new()).map_err(|_| full)
     }
 
     /// Checks budgets and the old image, and sets the tables up.
+    #[inline(never)]
     fn open(&mut self, header: &Header) -> Result<Phase, Error> {
         let old_len = header.old.map_or(0, |old| old.len);
         self.map.start();
@@ -291,15 +298,6 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         if header.mode != Mode::Stored {
             let files = Files { old_len, new_len: header.new_len };
             self.rebuilder.start(files, &header.profile.parameters(), PRIOR)?;
-        }
-        if let Some(old) = &header.old {
-            if old.len > 0 && self.rebuilder.storage().is_empty() {
-                return Err(Error::OldMissing);
-            }
-            let found = identify(self.rebuilder.storage(), old.len)?;
-            if !old.id.names(&found) {
-                return Err(Error::WrongOld { expected: old.id.0, found: found.old().0 });
-            }
         }
         Ok(match header.mode {
             Mode::Stored => Phase::Stored,
@@ -311,7 +309,23 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         })
     }
 
+    /// Checks that the old image is the one that the header names. Here the stack is deepest.
+    #[inline(never)]
+    fn check_old(&mut self, header: &Header) -> Result<(), Error> {
+        if let Some(old) = &header.old {
+            if old.len > 0 && self.rebuilder.storage().is_empty() {
+                return Err(Error::OldMissing);
+            }
+            let found = identify(self.rebuilder.storage(), old.len)?;
+            if !old.id.names(&found) {
+                return Err(Error::WrongOld { expected: old.id.0, found: found.old().0 });
+            }
+        }
+        Ok(())
+    }
+
     /// Reads one piece of what stands before the body; its bytes are there.
+    #[inline(never)]
     fn prepare(&mut self, phase: Phase) -> Result<Phase, Error> {
         Ok(match phase {
             Phase::Address => {
@@ -358,6 +372,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     }
 
     /// All is written: the payload must be what its writer leaves behind, no byte more, and the digest right.
+    #[inline(never)]
     fn complete(&mut self) -> Result<Status, Error> {
         let (Some(header), Some(digest)) = (self.parsed.first(), self.digest.pop()) else {
             return Err(Error::Finished);

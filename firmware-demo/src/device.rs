@@ -205,7 +205,7 @@ impl Target for Device {
     fn reboot(&mut self) {}
 }
 
-/// What the updater has to rebuild from.
+/// What the updater has to rebuild from: the slot that runs. A [`Partition`] reads the same, with more on the stack.
 struct Running {
     flash: &'static RefCell<FileFlash>,
     offset: u32,

@@ -1,4 +1,6 @@
-//! A NOR flash that can lose its power at any operation, and rot.
+//! A NOR flash that can lose its power at any operation, wear out and rot.
+
+use std::sync::mpsc::SyncSender;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashError, NorFlashErrorKind, ReadNorFlash};
 
@@ -13,6 +15,8 @@ pub enum Fault {
     WrittenTwice,
     /// The word was being written when the power failed, and its check bits are wrong.
     Unreadable,
+    /// The part takes neither writing nor erasing any more.
+    Worn,
     /// There is no power.
     Off,
 }
@@ -45,13 +49,35 @@ impl Torn {
     pub const ALL: [Self; 4] = [Self::Noise, Self::Before, Self::After, Self::Unreadable];
 }
 
-/// A flash of `WRITE` and `ERASE` bytes at once, write-once between erases.
+/// A flash as it is after the power failed and came back.
 #[derive(Clone, Debug)]
-pub struct SimFlash<const WRITE: usize, const ERASE: usize> {
+pub struct Fork<const WRITE: usize, const ERASE: usize, const READ: usize> {
+    /// Number of the operation in which the power failed.
+    pub number: u64,
+    /// What was left.
+    pub torn: Torn,
+    /// The flash.
+    pub flash: SimFlash<WRITE, ERASE, READ>,
+}
+
+/// Who wants to know what a power cut at each operation leaves.
+#[derive(Clone, Debug)]
+pub struct Forks<const WRITE: usize, const ERASE: usize, const READ: usize> {
+    /// Where the forks go.
+    pub to: SyncSender<Fork<WRITE, ERASE, READ>>,
+    /// Ways in which the operation of a number is torn.
+    pub ways: fn(u64) -> Vec<Torn>,
+}
+
+/// A flash of `WRITE`, `ERASE` and `READ` bytes at once, write-once between erases.
+#[derive(Clone, Debug)]
+pub struct SimFlash<const WRITE: usize, const ERASE: usize, const READ: usize = 1> {
     bytes: Vec<u8>,
     /// Whether each word has been written since it was erased.
     written: Vec<bool>,
     unreadable: Vec<bool>,
+    /// Whether any word may be unreadable: most reads need not look.
+    any_unreadable: bool,
     /// Erasing and writing calls since the start.
     pub operations: u64,
     /// Words written and blocks erased since the start.
@@ -61,9 +87,15 @@ pub struct SimFlash<const WRITE: usize, const ERASE: usize> {
     off: bool,
     /// Parts of the flash that must not change: start and end.
     pub forbidden: Vec<(u32, u32)>,
+    /// Parts that take neither writing nor erasing any more: start and end.
+    pub worn: Vec<(u32, u32)>,
+    /// Bits that turn over just before an operation: its number, the bit.
+    pub rots: Vec<(u64, usize)>,
+    /// Told what a power cut at each operation leaves.
+    pub forks: Option<Forks<WRITE, ERASE, READ>>,
 }
 
-impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, ERASE, READ> {
     /// An erased flash.
     pub fn new(len: usize) -> Self {
         assert!(len.is_multiple_of(ERASE) && ERASE.is_multiple_of(WRITE));
@@ -71,11 +103,15 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
             bytes: vec![0xff; len],
             written: vec![false; len / WRITE],
             unreadable: vec![false; len / WRITE],
+            any_unreadable: false,
             operations: 0,
             wear: (0, 0),
             cut: None,
             off: false,
             forbidden: Vec::new(),
+            worn: Vec::new(),
+            rots: Vec::new(),
+            forks: None,
         }
     }
 
@@ -110,6 +146,12 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
         self.bytes[bit / 8] ^= 1 << (bit % 8);
     }
 
+    /// Makes the word at `place` unreadable: two rotten bits on flash with check bits.
+    pub fn spoil(&mut self, place: usize) {
+        self.unreadable[place / WRITE] = true;
+        self.any_unreadable = true;
+    }
+
     /// Length, bytes.
     pub fn len(&self) -> usize {
         self.bytes.len()
@@ -131,7 +173,25 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
         for &(start, end) in &self.forbidden {
             assert!(to <= start as usize || end as usize <= from, "{from}..{to} must not be touched");
         }
+        if self.worn.iter().any(|&(start, end)| from < end as usize && (start as usize) < to) {
+            return Err(Fault::Worn);
+        }
         Ok((from, to))
+    }
+
+    /// Tells what a power cut in the operation that comes next would leave.
+    fn fork(&mut self, operation: impl Fn(&mut Self) -> Result<(), Fault>) {
+        let Some(forks) = self.forks.take() else { return };
+        let number = self.operations;
+        for torn in (forks.ways)(number) {
+            let mut flash = self.clone();
+            flash.cut_at(number, torn, number * 4 + torn as u64);
+            let _ = operation(&mut flash);
+            flash.restart();
+            // Nobody listens any more when a test has failed.
+            let _ = forks.to.send(Fork { number, torn, flash });
+        }
+        self.forks = Some(forks);
     }
 
     /// Counts an operation. `Some` when the power fails in it.
@@ -141,6 +201,11 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
         }
         let number = self.operations;
         self.operations += 1;
+        for i in 0..self.rots.len() {
+            if self.rots[i].0 == number {
+                self.rot(self.rots[i].1);
+            }
+        }
         match self.cut {
             Some((at, torn, seed)) if at == number => {
                 self.off = true;
@@ -151,17 +216,18 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
     }
 }
 
-fn random(seed: &mut u64) -> u64 {
+/// The next number of a generator: 32 bits.
+pub fn random(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
     *seed >> 32
 }
 
-impl<const WRITE: usize, const ERASE: usize> ErrorType for SimFlash<WRITE, ERASE> {
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> ErrorType for SimFlash<WRITE, ERASE, READ> {
     type Error = Fault;
 }
 
-impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for SimFlash<WRITE, ERASE> {
-    const READ_SIZE: usize = 1;
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> ReadNorFlash for SimFlash<WRITE, ERASE, READ> {
+    const READ_SIZE: usize = READ;
 
     fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), Fault> {
         if self.off {
@@ -169,7 +235,10 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for SimFlash<WRITE, ER
         }
         let end = offset as usize + bytes.len();
         let source = self.bytes.get(offset as usize..end).ok_or(Fault::OutOfBounds)?;
-        if self.unreadable[offset as usize / WRITE..end.div_ceil(WRITE)].contains(&true) {
+        if !(offset as usize).is_multiple_of(READ) || !bytes.len().is_multiple_of(READ) {
+            return Err(Fault::NotAligned);
+        }
+        if self.any_unreadable && self.unreadable[offset as usize / WRITE..end.div_ceil(WRITE)].contains(&true) {
             return Err(Fault::Unreadable);
         }
         bytes.copy_from_slice(source);
@@ -181,12 +250,13 @@ impl<const WRITE: usize, const ERASE: usize> ReadNorFlash for SimFlash<WRITE, ER
     }
 }
 
-impl<const WRITE: usize, const ERASE: usize> NorFlash for SimFlash<WRITE, ERASE> {
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> NorFlash for SimFlash<WRITE, ERASE, READ> {
     const WRITE_SIZE: usize = WRITE;
     const ERASE_SIZE: usize = ERASE;
 
     fn erase(&mut self, from: u32, to: u32) -> Result<(), Fault> {
         let (from, to) = self.place(from, to, ERASE)?;
+        self.fork(|flash| flash.erase(from as u32, to as u32));
         let cut = self.operate()?;
         let (mut end, mut torn) = (to, None);
         if let Some((how, mut seed)) = cut {
@@ -215,6 +285,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimFlash<WRITE, ERASE>
                 }
                 self.written[words.clone()].fill(true);
                 self.unreadable[words].fill(how == Torn::Unreadable);
+                self.any_unreadable |= how == Torn::Unreadable;
             }
         }
         Err(Fault::Off)
@@ -222,6 +293,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimFlash<WRITE, ERASE>
 
     fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), Fault> {
         let (from, to) = self.place(offset, offset + bytes.len() as u32, WRITE)?;
+        self.fork(|flash| flash.write(offset, bytes));
         let cut = self.operate()?;
         let mut words = (to - from) / WRITE;
         if let Some((_, seed)) = cut {
@@ -244,6 +316,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimFlash<WRITE, ERASE>
                     }
                     self.written[place / WRITE] = true;
                     self.unreadable[place / WRITE] = how == Torn::Unreadable;
+                    self.any_unreadable |= how == Torn::Unreadable;
                 }
             }
         }
@@ -251,7 +324,7 @@ impl<const WRITE: usize, const ERASE: usize> NorFlash for SimFlash<WRITE, ERASE>
     }
 }
 
-impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
+impl<const WRITE: usize, const ERASE: usize, const READ: usize> SimFlash<WRITE, ERASE, READ> {
     fn write_word(&mut self, place: usize, word: &[u8]) -> Result<(), Fault> {
         let written = &mut self.written[place / WRITE];
         if *written {
@@ -259,7 +332,8 @@ impl<const WRITE: usize, const ERASE: usize> SimFlash<WRITE, ERASE> {
         }
         *written = true;
         self.wear.0 += 1;
-        self.bytes[place..place + WRITE].copy_from_slice(word);
+        // A bit that has rotted since the word was erased stays so.
+        self.bytes[place..place + WRITE].iter_mut().zip(word).for_each(|(cell, byte)| *cell &= byte);
         Ok(())
     }
 }

@@ -4,14 +4,15 @@ use std::cell::RefCell;
 use std::fmt;
 
 use codec_core::limits::{Profile, Small};
+use embedded_storage::nor_flash::NorFlash;
 use host_trainer::release::in_place::Room;
 use host_trainer::release::keys::SecretKey;
 use host_trainer::release::{Release, Settings, release};
 use update_core::Error;
 use update_core::boot::{Boot, boot};
-use update_core::flash::{Layout, Slots};
+use update_core::flash::{Layout, Operation, Slots};
 use update_core::keys::Keys;
-use update_core::manifest::MANIFEST_LEN;
+use update_core::manifest::{MANIFEST_LEN, Manifest, PayloadDigest};
 use update_core::record::{Image, Journal, Record, State};
 use update_core::updater::{Config, Updater};
 
@@ -37,7 +38,7 @@ pub fn config() -> Config {
 }
 
 /// A device as it leaves the factory with version 1 of `image`.
-pub fn factory<const W: usize, const E: usize>(layout: Layout, image: &[u8]) -> SimFlash<W, E> {
+pub fn factory<const W: usize, const E: usize, const R: usize>(layout: Layout, image: &[u8]) -> SimFlash<W, E, R> {
     let len = layout.regions().iter().map(|(_, region)| region.offset + region.len).max().unwrap_or(0);
     let mut flash = SimFlash::new(len as usize);
     flash.lay_down(layout.slot(0).offset as usize, image);
@@ -59,6 +60,23 @@ pub fn update(new: &[u8], old: Option<&[u8]>, version: u32, in_place: Option<Roo
     let profile = Profile::Small;
     let settings = Settings { product: PRODUCT, version, profile, key: (&key, 0), in_place, progress: None };
     release(new, old, &settings).expect("an update can be made")
+}
+
+/// `payload` as an update with what else `manifest` says, signed with the key of its slot.
+pub fn signed(manifest: Manifest, payload: &[u8]) -> Release {
+    let mut digest = PayloadDigest::default();
+    digest.update(payload);
+    let manifest = Manifest { payload_len: payload.len() as u32, payload: digest.finish(), ..manifest };
+    let head = manifest.emit(&key(manifest.key).sign(&manifest.message()));
+    Release { bytes: [&head[..], payload].concat(), manifest, steps: Vec::new() }
+}
+
+/// An update's manifest, as sent, and its payload.
+///
+/// # Panics
+/// When it has none.
+pub fn cut_up(update: &Release) -> (&[u8; MANIFEST_LEN], &[u8]) {
+    update.bytes.split_first_chunk().expect("an update has a manifest")
 }
 
 /// What a boot loader found.
@@ -83,8 +101,8 @@ impl fmt::Debug for Booted {
 ///
 /// # Errors
 /// Those of the flash.
-pub fn start<const W: usize, const E: usize>(
-    flash: &RefCell<SimFlash<W, E>>,
+pub fn start<const W: usize, const E: usize, const R: usize>(
+    flash: &RefCell<SimFlash<W, E, R>>,
     layout: &Layout,
 ) -> Result<Booted, Error> {
     let mut buffer = [0; BUFFER];
@@ -97,9 +115,9 @@ pub fn start<const W: usize, const E: usize>(
             Boot::Wait => break,
             Boot::Resume => {
                 let mut updater = Updater::open(flash, *layout, config(), &mut buffer)?;
-                // What cannot be finished leaves a device that waits: the next turn tells.
+                // What cannot be finished, or read, leaves a device that waits: the next turn tells.
                 if let Err(error) = updater.install(Small::new)
-                    && matches!(error, Error::Flash { .. })
+                    && matches!(error, Error::Flash { operation: Operation::Write | Operation::Erase, .. })
                 {
                     return Err(error);
                 }
@@ -109,12 +127,27 @@ pub fn start<const W: usize, const E: usize>(
     Ok(Booted { image: None, trial: false })
 }
 
+/// Offers `update` and sends what the device wants of it.
+///
+/// # Errors
+/// Those of the updater.
+pub fn send<F: NorFlash>(updater: &mut Updater<'_, '_, F>, update: &Release) -> Result<(), Error> {
+    let (manifest, payload) = cut_up(update);
+    let mut at = updater.offer(manifest)? as usize;
+    while at < payload.len() {
+        let piece = &payload[at..payload.len().min(at + CHUNK)];
+        updater.receive(at as u32, piece)?;
+        at += piece.len();
+    }
+    Ok(())
+}
+
 /// Brings the device to the image of `update`, from whatever it is at: offer, pieces, installation, boot, confirmation.
 ///
 /// # Errors
 /// Those of the updater.
-pub fn drive<const W: usize, const E: usize>(
-    flash: &RefCell<SimFlash<W, E>>,
+pub fn drive<const W: usize, const E: usize, const R: usize>(
+    flash: &RefCell<SimFlash<W, E, R>>,
     layout: &Layout,
     update: &Release,
 ) -> Result<Booted, Error> {
@@ -128,13 +161,7 @@ pub fn drive<const W: usize, const E: usize>(
         }
         return Ok(booted);
     }
-    let (manifest, payload) = update.bytes.split_first_chunk::<MANIFEST_LEN>().expect("an update has a manifest");
-    let mut at = updater.offer(manifest)? as usize;
-    while at < payload.len() {
-        let piece = &payload[at..payload.len().min(at + CHUNK)];
-        updater.receive(at as u32, piece)?;
-        at += piece.len();
-    }
+    send(&mut updater, update)?;
     match layout.slots {
         Slots::Two(_) => updater.install(Small::new)?,
         // As a device that runs from its slot: the blocks are replaced after the restart.

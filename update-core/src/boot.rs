@@ -6,7 +6,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
 use crate::flash::{Layout, Partition, Slots};
-use crate::record::{Image, Journal, State};
+use crate::record::{Image, Journal, Record, State};
 use crate::updater::holds;
 
 /// What a boot loader is to do.
@@ -28,14 +28,20 @@ pub enum Boot {
     Wait,
 }
 
-/// Picks what runs, and records a trial before it starts. A new image has `attempts` boots to be confirmed in.
-/// `buffer` must hold a record: [`crate::updater::least_buffer`] bytes do.
+/// Picks what runs, and records a trial before it starts. A new image has `attempts` boots to be confirmed in; where the
+/// record cannot be written, it is not tried while there is another one. `buffer` must hold a record:
+/// [`crate::updater::least_buffer`] bytes do.
 ///
 /// # Errors
-/// [`Error::Layout`]; [`Error::Flash`] when the record cannot be written; [`Error::NothingToBoot`] when there is none.
+/// [`Error::Layout`]; [`Error::NoRoom`] when `buffer` is too small; [`Error::NothingToBoot`] when there is no record.
 pub fn boot<F: NorFlash>(flash: &RefCell<F>, layout: &Layout, attempts: u8, buffer: &mut [u8]) -> Result<Boot, Error> {
     let mut journal = Journal::open(flash, layout)?.ok_or(Error::NothingToBoot)?;
     let record = *journal.record();
+    // Whether the change is on the flash: one that takes no more writes must not keep a whole image from running.
+    let mut record_change = |change: &dyn Fn(&mut Record)| match journal.change(buffer, change) {
+        Err(Error::Flash { .. }) => Ok(false),
+        other => other.map(|()| true),
+    };
     let two = matches!(layout.slots, Slots::Two(_));
     let whole = |slot: u8| {
         let image = record.images[usize::from(slot & 1)];
@@ -47,20 +53,20 @@ pub fn boot<F: NorFlash>(flash: &RefCell<F>, layout: &Layout, attempts: u8, buff
         State::Decoding if !two && record.step > 0 => return Ok(Boot::Resume),
         State::Ready | State::Trial if !two => {
             if whole(0) {
-                journal.change(buffer, |record| record.state = State::Trial)?;
+                record_change(&|record| record.state = State::Trial)?;
                 return Ok(Boot::Run { slot: 0, image: record.images[0], trial: true });
             }
-            journal.change(buffer, |record| (record.state, record.images[0]) = (State::Idle, Image::NONE))?;
+            record_change(&|record| (record.state, record.images[0]) = (State::Idle, Image::NONE))?;
             return Ok(Boot::Wait);
         }
         State::Ready | State::Trial => {
             let slot = record.active ^ 1;
             let left = if record.state == State::Ready { attempts.max(1) } else { record.attempts };
-            if left > 0 && whole(slot) {
-                journal.change(buffer, |record| (record.state, record.attempts) = (State::Trial, left - 1))?;
+            let tried = |record: &mut Record| (record.state, record.attempts) = (State::Trial, left - 1);
+            if left > 0 && whole(slot) && record_change(&tried)? {
                 return Ok(Boot::Run { slot, image: record.images[usize::from(slot)], trial: true });
             }
-            journal.change(buffer, |record| (record.state, record.attempts) = (State::RolledBack, 0))?;
+            record_change(&|record| (record.state, record.attempts) = (State::RolledBack, 0))?;
         }
         _ => {}
     }
@@ -69,7 +75,7 @@ pub fn boot<F: NorFlash>(flash: &RefCell<F>, layout: &Layout, attempts: u8, buff
     }
     let other = record.active ^ 1;
     if two && whole(other) {
-        journal.change(buffer, |record| (record.state, record.active) = (State::RolledBack, other))?;
+        record_change(&|record| (record.state, record.active) = (State::RolledBack, other))?;
         return Ok(Boot::Run { slot: other, image: record.images[usize::from(other)], trial: false });
     }
     Ok(Boot::Wait)

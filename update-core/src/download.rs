@@ -10,6 +10,7 @@ use embedded_storage::nor_flash::NorFlash;
 use crate::Error;
 use crate::flash::log::{self, Entry, MAX_PAYLOAD};
 use crate::flash::{Layout, Partition};
+use crate::manifest::MANIFEST_LEN;
 
 /// Bytes of a sector at least: several entries.
 const LEAST_SECTOR: usize = 1024;
@@ -50,7 +51,12 @@ impl<'a, F: NorFlash> Download<'a, F> {
     pub const fn capacity(len: u32) -> u32 {
         let sector = sector_len::<F>();
         let piece = piece_len::<F>();
-        (len / sector).saturating_mul(sector / log::entry_len::<F>(piece)).saturating_mul(piece as u32)
+        let pieces = (len / sector).saturating_mul(sector / log::entry_len::<F>(piece));
+        // The manifest is not followed by other bytes in its last piece.
+        match pieces.checked_sub(MANIFEST_LEN.div_ceil(piece) as u32) {
+            Some(pieces) => pieces.saturating_mul(piece as u32).saturating_add(MANIFEST_LEN as u32),
+            None => 0,
+        }
     }
 
     /// A log without anything.
@@ -223,7 +229,11 @@ impl<F: NorFlash> Reader<'_, F> {
         let mut filled = 0;
         while filled < buf.len() {
             if self.left == 0 {
-                let Some((place, len)) = self.pieces.next() else { break };
+                let Some((place, len)) = self.pieces.next() else {
+                    // Not to be searched for again: a decoder asks often at the end.
+                    self.pieces.sector = u32::MAX;
+                    break;
+                };
                 (self.place, self.left) = (place, len.into());
             }
             let skipped = self.skip.min(self.left);

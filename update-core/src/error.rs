@@ -73,9 +73,9 @@ pub enum Error {
         /// Offset that comes next.
         expected: u32,
     },
-    /// What was received, or written to a slot, has another digest than was signed.
+    /// What was received, or written to a slot or the scratch area, has another digest than was signed or written.
     DigestMismatch {
-        /// `payload`, `image` or `block`.
+        /// `payload`, `image`, `script` or `block`.
         field: &'static str,
     },
     /// No slot holds a whole image.

@@ -5,6 +5,7 @@ use blake2::digest::Digest as _;
 use codec_core::container::digest::{ID_LEN, Id};
 
 use crate::keys::{Keys, SIGNATURE_LEN};
+use crate::record::Image;
 use crate::{Error, word};
 
 /// Bytes of a manifest.
@@ -127,6 +128,11 @@ impl Manifest {
         let (manifest, signature) = Self::parse(bytes)?;
         keys.verify(manifest.key, &bytes[..MESSAGE_LEN], &signature)?;
         Ok(manifest)
+    }
+
+    /// The image that the update makes.
+    pub fn describes(&self) -> Image {
+        Image { len: self.image_len, version: self.version, id: self.image }
     }
 
     /// Name of the download: no two payloads share it but by chance, and then the payload's digest tells.

@@ -289,11 +289,14 @@ impl<'a, F: NorFlash> Journal<'a, F> {
         }
         let halves = Self::halves(flash, layout);
         let mut latest: Option<(usize, u32, Record)> = None;
+        // A record may have rotted away and left its marks: they must not count for the next one.
+        let mut used = 0;
         for (index, half) in halves.iter().enumerate() {
             let mut at = 0;
             while let Some(found) = log::next(half, at) {
                 at = log::after::<F>(&found);
                 let entry = found.entry;
+                used = used.max(entry.session);
                 match (entry.kind, &mut latest) {
                     (kind::RECORD, latest) if usize::from(entry.len) == RECORD_LEN => {
                         let mut bytes = [0; RECORD_LEN];
@@ -314,7 +317,7 @@ impl<'a, F: NorFlash> Journal<'a, F> {
         }
         Ok(latest.map(|(half, number, record)| {
             let at = log::end(&halves[half]);
-            Self { halves, half, at, number, used: number, record }
+            Self { halves, half, at, number, used, record }
         }))
     }
 
@@ -327,8 +330,10 @@ impl<'a, F: NorFlash> Journal<'a, F> {
             layout.check(&*flash)?;
         }
         let halves = Self::halves(flash, layout);
-        halves[1].erase(0, halves[1].len())?;
-        let mut journal = Self { halves, half: 1, at: halves[1].len(), number: 0, used: 0, record: first };
+        let mut journal = Self { halves, half: 1, at: u32::MAX, number: 0, used: 0, record: first };
+        // Into both halves, each of which is erased as it would be when the other one is full.
+        journal.set(first, buffer)?;
+        journal.at = u32::MAX;
         journal.set(first, buffer)?;
         Ok(journal)
     }

@@ -164,7 +164,10 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
                     return Ok(self.download.received() - MANIFEST_LEN as u32);
                 }
                 State::Receiving => {}
-                _ => return Ok(manifest.payload_len),
+                _ if record.images[usize::from(record.active ^ 1)] == manifest.describes() => {
+                    return Ok(manifest.payload_len);
+                }
+                _ => {}
             }
         }
         // The one slot may be half replaced, or not have been tried.
@@ -211,11 +214,12 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
             let limit = self.payload_len;
             return Err(Error::NoRoom { region: "payload", requested: end.unwrap_or(u32::MAX), limit });
         }
-        self.download.push(bytes, self.buffers.entry)?;
-        if end == Some(self.payload_len) {
-            self.download.flush(self.buffers.entry)?;
-        }
-        Ok(())
+        let is_last = end == Some(self.payload_len);
+        // Restarts may have used up the region: then the update starts anew.
+        self.or_give_up(|updater| {
+            updater.download.push(bytes, updater.buffers.entry)?;
+            if is_last { updater.download.flush(updater.buffers.entry) } else { Ok(()) }
+        })
     }
 
     /// Bytes of the payload that would survive a power cut.
@@ -262,21 +266,33 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// Does `work`, and forgets an update that can never succeed. A flash that cannot be written to may be next time,
-    /// and bytes that lack may still come; what cannot be read has rotted.
+    /// and bytes that lack may still come while they are being received; what cannot be read has rotted.
+    #[inline(never)]
     fn or_give_up(&mut self, work: impl FnOnce(&mut Self) -> Result<(), Error>) -> Result<(), Error> {
-        let result = work(self);
-        let Err(error) = result else { return Ok(()) };
-        if matches!(
-            error,
-            Error::Flash { operation: Operation::Write | Operation::Erase, .. } | Error::Malformed(E::Truncated { .. })
-        ) {
+        match work(self) {
+            Ok(()) => Ok(()),
+            Err(error) => self.give_up(error),
+        }
+    }
+
+    /// What follows a failure. Not inlined, as what goes before and after a decoder is not: while one lies on the stack,
+    /// little else may.
+    #[inline(never)]
+    fn give_up(&mut self, error: Error) -> Result<(), Error> {
+        let result = Err(error);
+        let record = *self.record();
+        let again = match error {
+            Error::Flash { operation, .. } => operation != Operation::Read,
+            Error::Malformed(E::Truncated { .. }) => record.state == State::Receiving,
+            _ => false,
+        };
+        if again {
             return result;
         }
-        let record = *self.record();
         // Blocks of the one slot may have been replaced: then there is nothing to go back to.
         let image = record.images[usize::from(record.active)];
-        let lost =
-            matches!(self.layout.slots, Slots::One { .. }) && !holds(&self.old(record.active, image.len), &image)?;
+        let lost = matches!(self.layout.slots, Slots::One { .. })
+            && !holds(&self.old(record.active, image.len), &image).unwrap_or(false);
         self.change(|record| {
             record.failure = error.code();
             if lost {
@@ -289,7 +305,10 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// All has been received: is it what was signed?
+    #[inline(never)]
     fn begin(&mut self) -> Result<(), Error> {
+        // Should the flash have failed at the last bytes.
+        self.download.flush(self.buffers.entry)?;
         let (bytes, _) = self.manifest()?;
         let manifest = Manifest::authentic(&bytes, &self.record().keys)?;
         let have = self.download.stored().saturating_sub(MANIFEST_LEN as u32);
@@ -302,7 +321,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         if digest.finish() != manifest.payload {
             return Err(Error::DigestMismatch { field: "payload" });
         }
-        let image = Image { len: manifest.image_len, version: manifest.version, id: manifest.image };
+        let image = manifest.describes();
         self.change(|record| {
             (record.state, record.progress, record.step) = (State::Decoding, 0, 0);
             // The slot that does not run is about to be erased; with one, the second image is what comes.
@@ -457,6 +476,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// Reads the new image back.
+    #[inline(never)]
     fn verify(&mut self) -> Result<(), Error> {
         let record = *self.record();
         let image = record.images[usize::from(record.active ^ 1)];

@@ -36,6 +36,8 @@ fn start() -> Result<core::convert::Infallible, Failure> {
     // place: it starts with its vector table. Nothing of this program is used any more.
     unsafe {
         (*SCB::PTR).vtor.write(PLACE as u32);
+        cortex_m::asm::dsb();
+        cortex_m::asm::isb();
         cortex_m::asm::bootload(PLACE as *const u32)
     }
 }

@@ -267,8 +267,8 @@ pub(crate) struct InspectArgs {
 
 /// Send an update to a device, install it, and see what the device runs then.
 ///
-/// The device says how long frames may be and how many it takes at a time, checks the update's signature before it
-/// stores anything, and goes on where an earlier run, or a lost connection, has stopped.
+/// The device says what it runs, how long frames may be and how many it takes at a time. It checks the update's
+/// signature before it stores anything, and goes on where an earlier run, or a lost connection, has stopped.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -276,7 +276,7 @@ Examples:
   Through a radio modem that takes 51 bytes at a time:
     gmcf push up.gmcu --device serial:/dev/ttyUSB0@9600 --frame 51 --timeout 120")]
 pub(crate) struct PushArgs {
-    /// Update file: a signed manifest with a GMCF file behind it
+    /// Signed update of `gmcf release`, or key statement of `gmcf key rotate`
     pub(crate) update: PathBuf,
     /// Where the device is: tcp://HOST:PORT or serial:PATH[@BAUD]
     #[arg(long, value_name = "ADDRESS")]

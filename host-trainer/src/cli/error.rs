@@ -102,8 +102,11 @@ impl CliError {
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
             Self::Push { source, .. } => match source {
-                PushError::Refused(_) | PushError::NotTaken { .. } => exit::DEVICE_REFUSED,
-                _ => exit::NO_ANSWER,
+                PushError::Silent { .. }
+                | PushError::NoConnection(_)
+                | PushError::Restarting { .. }
+                | PushError::Protocol { .. } => exit::NO_ANSWER,
+                _ => exit::DEVICE_REFUSED,
             },
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) if is_identity(refusal) => exit::IDENTITY,
@@ -219,6 +222,9 @@ fn hint_for_release(refusal: &update_core::Error) -> &'static str {
 fn hint_for_push(error: &PushError) -> &'static str {
     match error {
         PushError::Refused(_) => "the device keeps what it has; send it an update that was made and signed for it",
+        PushError::There => "nothing is to be done",
+        PushError::TooLarge { .. } => "make the update for that profile: `profile` in the device file",
+        PushError::OtherImage { .. } => "make the update against the image that the device runs: --old OLD",
         PushError::NotTaken { .. } => "see what the device reports of its start; it keeps the image that runs",
         PushError::Silent { .. } | PushError::Restarting { .. } => {
             "check power, wiring and baud rate, or allow more: --timeout S; the next run goes on where this one stopped"

@@ -7,25 +7,13 @@ use super::args::PushArgs;
 use super::compress::read;
 use super::output::{Bar, note, print, shown};
 use crate::push::{self, Choice, Outcome, Report, Settings};
+use crate::release;
 use crate::report::format::{hex, seconds, thousands};
+use update_core::keys::Rotation;
 use update_core::link::Info;
-use update_core::manifest::MANIFEST_LEN;
-
-/// Longest payload, bytes: offsets on the device are of 32 bits.
-const MAX_PAYLOAD: usize = u32::MAX as usize;
 
 pub(super) fn run(args: &PushArgs) -> Result<(), CliError> {
     let file = read(&args.update)?;
-    let wrong = |what: String| CliError::Input {
-        path: args.update.clone(),
-        what,
-        hint: "name an update file: a manifest and, behind it, a GMCF file".into(),
-    };
-    let update = push::split(&file)
-        .ok_or_else(|| wrong(format!("{} bytes are less than a manifest, {MANIFEST_LEN}", file.len())))?;
-    if update.payload.len() > MAX_PAYLOAD {
-        return Err(wrong(format!("the payload has {} bytes, at most {MAX_PAYLOAD} can be", update.payload.len())));
-    }
     let settings = Settings {
         frame: args.frame,
         window: args.window,
@@ -34,15 +22,33 @@ pub(super) fn run(args: &PushArgs) -> Result<(), CliError> {
         busy: Duration::from_secs(args.busy.max(args.timeout).into()),
         ..Settings::default()
     };
-    let choice = Choice { settings, reboot: !args.no_reboot, confirm: args.confirm };
     let bar = Bar::new();
     let mut progress = |doing: &'static str, bytes: Option<(u64, u64)>| {
         let (done, total) = bytes.unwrap_or((0, 1));
         bar.step(label(doing), done, total);
     };
-    let pushed = push::run(&mut || args.device.connect(), update, &choice, &mut progress);
-    drop(bar);
+    let mut connect = || args.device.connect();
     let place = format!("push {} to {}", shown(&args.update), args.device);
+    if Rotation::parse(&file).is_ok() {
+        let told = push::rotate(&mut connect, &file, settings, &mut progress);
+        drop(bar);
+        let info = told.map_err(|source| CliError::Push { place, source })?;
+        return print(&format!("verdict  the device has the new key; {} runs\n", image(&info)));
+    }
+    let wrong = |what: String| CliError::Input {
+        path: args.update.clone(),
+        what,
+        hint: "make an update with `gmcf release`, or a key statement with `gmcf key rotate`".into(),
+    };
+    let manifest = release::manifest(&file).ok_or_else(|| wrong("no signed update, and no key statement".into()))?;
+    let manifest = manifest.map_err(|error| wrong(error.to_string()))?;
+    let update = push::split(&file).filter(|update| update.payload.len() as u64 == u64::from(manifest.payload_len));
+    let update = update.ok_or_else(|| {
+        wrong(format!("the payload should have {} bytes; the file has {} in all", manifest.payload_len, file.len()))
+    })?;
+    let choice = Choice { settings, reboot: !args.no_reboot, confirm: args.confirm };
+    let pushed = push::run(&mut connect, update, &choice, &mut progress);
+    drop(bar);
     let report = pushed.map_err(|source| CliError::Push { place, source })?;
     print(&verdict(&report, file.len() as u64))?;
     if report.outcome == Outcome::Running {

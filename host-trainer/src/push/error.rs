@@ -4,7 +4,10 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use codec_core::limits::Profile;
 use update_core::link::message::Refusal;
+
+use crate::report::format::hex;
 
 /// Why an update did not get through.
 #[derive(Debug)]
@@ -16,6 +19,22 @@ pub enum PushError {
     NotTaken {
         /// Version that runs.
         version: u32,
+    },
+    /// The device runs the new image already.
+    There,
+    /// The update takes a larger decoder than the device has.
+    TooLarge {
+        /// Number of the profile that it was made for.
+        needed: u8,
+        /// Number of the device's profile.
+        limit: u8,
+    },
+    /// The update was made against another image than the device runs.
+    OtherImage {
+        /// Identity of that image (first 8 bytes).
+        needed: [u8; 8],
+        /// Identity of the image that runs.
+        found: [u8; 8],
     },
     /// The device does not answer.
     Silent {
@@ -51,6 +70,16 @@ impl fmt::Display for PushError {
             Self::NotTaken { version } => {
                 write!(f, "the device was restarted and runs version {version}, as before: the update was not taken")
             }
+            Self::There => f.write_str("the device runs this image already"),
+            Self::TooLarge { needed, limit } => write!(
+                f,
+                "the update needs a decoder of profile {}, the device has {}",
+                profile(*needed),
+                profile(*limit)
+            ),
+            Self::OtherImage { needed, found } => {
+                write!(f, "the update was made against image {}, the device runs {}", hex(needed), hex(found))
+            }
             Self::Silent { doing, tries, waited } => {
                 write!(f, "the device does not answer: asked to {doing} {tries} times in {:.1} s", waited.as_secs_f64())
             }
@@ -72,6 +101,10 @@ impl std::error::Error for PushError {
             _ => None,
         }
     }
+}
+
+fn profile(number: u8) -> &'static str {
+    Profile::from_id(number).map_or("unknown", Profile::name)
 }
 
 fn verb(refusal: &Refusal) -> &'static str {

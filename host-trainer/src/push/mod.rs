@@ -11,7 +11,7 @@ mod run;
 mod sender;
 
 pub use error::PushError;
-pub use run::{Choice, Outcome, Report, run};
+pub use run::{Choice, Outcome, Report, rotate, run};
 pub use sender::{Action, Sender, Settings, Task, Traffic, Update, chunk_len};
 
 use update_core::manifest::MANIFEST_LEN;

@@ -5,8 +5,11 @@ use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use codec_core::container::v2::Header;
 use update_core::link::Info;
 use update_core::link::message::Kind;
+use update_core::manifest::{Manifest, Mode};
+use update_core::record::State;
 
 use super::PushError;
 use super::port::Port;
@@ -65,7 +68,8 @@ pub fn run(
     choice: &Choice,
     progress: &mut dyn FnMut(&'static str, Option<(u64, u64)>),
 ) -> Result<Report, PushError> {
-    let mut line = Line { connect, port: None, begin: Instant::now(), progress, resumed_from: None };
+    let mut line = Line::new(connect, progress);
+    line.update = Some(update);
     line.open(Duration::ZERO)?;
 
     let settings = choice.settings;
@@ -77,6 +81,8 @@ pub fn run(
     let (before, installed, restarted) = match (driven, sender.infos()) {
         // It may have restarted before it could answer; what runs is seen below.
         (Ok(()) | Err(PushError::Silent { .. }), &[before, installed]) => (before, installed, false),
+        // An earlier run has got so far.
+        (Err(PushError::There), &[before]) => (before, before, true),
         // It may have installed, lost its power, and started the new image, before it could answer.
         (Err(PushError::Refused(refusal)), &[before]) if refusal.kind == Kind::Install => {
             let now = line.look(settings, &mut traffic)?;
@@ -102,10 +108,12 @@ pub fn run(
         return Ok(report);
     }
 
-    report.after = line.restarted(&installed, settings, &mut report.traffic)?;
     report.outcome = Outcome::Running;
-    if report.after.image == before.image {
-        return Err(PushError::NotTaken { version: report.after.version });
+    if !fits(update, &before).is_err_and(|error| matches!(error, PushError::There)) {
+        report.after = line.restarted(&installed, settings, &mut report.traffic)?;
+        if report.after.image == before.image {
+            return Err(PushError::NotTaken { version: report.after.version });
+        }
     }
     if choice.confirm {
         let tasks = [Task::Confirm, Task::Query];
@@ -120,6 +128,45 @@ pub fn run(
     Ok(report)
 }
 
+/// Replaces a key of the device by what `statement` says, and returns what the device says of itself.
+///
+/// # Errors
+/// Why not.
+pub fn rotate(
+    connect: &mut dyn FnMut() -> io::Result<Box<dyn Port>>,
+    statement: &[u8],
+    settings: Settings,
+    progress: &mut dyn FnMut(&'static str, Option<(u64, u64)>),
+) -> Result<Info, PushError> {
+    let mut line = Line::new(connect, progress);
+    line.open(Duration::ZERO)?;
+    let tasks = [Task::Rotate(statement), Task::Query];
+    let mut sender = Sender::new(settings, &tasks, seed());
+    line.drive(&mut sender, settings.silence)?;
+    sender.infos().first().copied().ok_or(PushError::Protocol { field: "infos", found: 0, limit: 1 })
+}
+
+/// Whether a device that says `info` can take `update`, as far as can be told before anything is sent. (It checks the
+/// rest itself: signature, product, version, room.)
+fn fits(update: Update<'_>, info: &Info) -> Result<(), PushError> {
+    let Ok((manifest, _)) = Manifest::parse(update.manifest) else { return Ok(()) };
+    if info.image == manifest.image.old().0 && info.version == manifest.version {
+        return Err(PushError::There);
+    }
+    let rests = [State::Idle, State::Receiving, State::Confirmed, State::RolledBack].map(|state| state as u8);
+    if manifest.mode != Mode::Slots || !rests.contains(&info.state) {
+        return Ok(());
+    }
+    let Ok((header, _)) = Header::parse(update.payload) else { return Ok(()) };
+    if header.profile as u8 > info.profile {
+        return Err(PushError::TooLarge { needed: header.profile as u8, limit: info.profile });
+    }
+    match header.old {
+        Some(old) if old.id.0 != info.image => Err(PushError::OtherImage { needed: old.id.0, found: info.image }),
+        _ => Ok(()),
+    }
+}
+
 /// A number that no run has had before, as far as the system's randomness goes.
 fn seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
@@ -132,6 +179,8 @@ struct Line<'a> {
     begin: Instant,
     progress: &'a mut dyn FnMut(&'static str, Option<(u64, u64)>),
     resumed_from: Option<u32>,
+    /// What is to be sent if the device can take it.
+    update: Option<Update<'a>>,
 }
 
 /// Why an exchange stopped.
@@ -142,7 +191,14 @@ enum Stop {
     Failed(PushError),
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    fn new(
+        connect: &'a mut dyn FnMut() -> io::Result<Box<dyn Port>>,
+        progress: &'a mut dyn FnMut(&'static str, Option<(u64, u64)>),
+    ) -> Self {
+        Self { connect, port: None, begin: Instant::now(), progress, resumed_from: None, update: None }
+    }
+
     /// Opens the stream unless it is open; tries again for `patience`.
     fn open(&mut self, patience: Duration) -> Result<(), PushError> {
         let begin = Instant::now();
@@ -163,7 +219,8 @@ impl Line<'_> {
         loop {
             self.open(patience)?;
             let Some(port) = &mut self.port else { continue };
-            match exchange(&mut **port, sender, self.begin, &mut self.resumed_from, self.progress) {
+            let seen = (&mut self.resumed_from, &mut self.update);
+            match exchange(&mut **port, sender, self.begin, seen, self.progress) {
                 Ok(()) => return Ok(()),
                 Err(Stop::Failed(error)) => return Err(error),
                 Err(Stop::Lost(error)) => {
@@ -208,7 +265,7 @@ fn exchange(
     port: &mut dyn Port,
     sender: &mut Sender<'_>,
     begin: Instant,
-    resumed_from: &mut Option<u32>,
+    (resumed_from, update): (&mut Option<u32>, &mut Option<Update<'_>>),
     progress: &mut dyn FnMut(&'static str, Option<(u64, u64)>),
 ) -> Result<(), Stop> {
     let mut buffer = [0; 512];
@@ -216,6 +273,11 @@ fn exchange(
         let (doing, bytes) = sender.progress();
         progress(doing, bytes);
         *resumed_from = resumed_from.or(sender.start());
+        if let Some(info) = sender.infos().first()
+            && let Some(update) = update.take()
+        {
+            fits(update, info).map_err(Stop::Failed)?;
+        }
         let now = begin.elapsed();
         let wait = match sender.poll(now).map_err(Stop::Failed)? {
             Action::Done => return Ok(()),

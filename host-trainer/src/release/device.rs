@@ -60,7 +60,7 @@ impl Device {
         }
         let total = device.flash_len();
         let total = u32::try_from(total).map_err(|_| format!("the regions have {total} bytes, the limit is 4 GiB"))?;
-        device.layout().check_sizes(total, device.erase_size).map_err(|error| error.to_string())?;
+        device.layout().check_sizes(total, device.erase_size, device.write_size).map_err(|error| error.to_string())?;
         Ok(device)
     }
 

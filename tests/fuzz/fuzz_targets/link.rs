@@ -1,8 +1,8 @@
-//! The link: any bytes into the device's end; and any schedule of loss, doubles, delays, damage and restarts on the way
-//! of an update, which must still arrive whole when the weather clears up.
+//! The link: any bytes into the device's end; any requests, well framed; and any schedule of loss, doubles, delays,
+//! damage and restarts on the way of an update, which must still arrive whole when the weather clears up.
 //!
-//! Input: which of the two; then the bytes, or payload length (2), shape of the sender, number of cuts, the cuts, and
-//! two bytes for the fate of each frame.
+//! Input: which of the three; then the bytes; or requests of four bytes; or payload length (2), shape of the sender,
+//! number of cuts, the cuts, and two bytes for the fate of each frame.
 #![no_main]
 
 use std::time::Duration;
@@ -11,14 +11,15 @@ use host_trainer::push::{PushError, Sender, Settings, Task, Update};
 use libfuzzer_sys::fuzz_target;
 use tests::data::noise;
 use tests::link::{Radio, Recorder, state};
-use update_core::link::Link;
-use update_core::link::frame::MIN_FRAME;
-use update_core::link::message::Kind;
+use update_core::link::frame::{Frames, MIN_FRAME, seal};
+use update_core::link::message::{Kind, Part, Reply, Request};
+use update_core::link::{Link, Target};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&which, rest)) = bytes.split_first() else { return };
-    match which & 1 {
+    match which & 3 {
         0 => any_bytes(rest),
+        1 => any_requests(rest),
         _ => drop(any_weather(rest)),
     }
 });
@@ -35,6 +36,57 @@ fn any_bytes(bytes: &[u8]) {
         rest = &rest[step.consumed..];
     }
     assert!(replies <= delimiters);
+}
+
+/// Requests that are framed as they should be and ask for anything. The target checks that what it gets continues what
+/// it has.
+fn any_requests(bytes: &[u8]) {
+    let (mut link, mut target) = (Link::<64, 4>::new(1), Recorder::new());
+    let mut sessions = [0u16; 2];
+    for &[kind, a, b, len] in bytes.as_chunks().0 {
+        let session = sessions[usize::from(kind >> 7)];
+        let part = Part { at: a, ask: kind & 0x40 != 0 };
+        let number = u32::from(a) << (b & 31);
+        let request = match kind & 15 {
+            0 => Request::Hello { nonce: a.into() },
+            1 => Request::Query { session, token: a },
+            2 | 9 => Request::Offer { session, chunk: b.into(), part },
+            3 => Request::Data { session, number },
+            4 | 10 => Request::DataAsk { session, number },
+            5 => Request::Install { session },
+            6 => Request::Confirm { session },
+            7 => Request::Rotate { session, len: b, part },
+            8 => Request::Reboot { session },
+            // The whole manifest, in pieces of 44 bytes.
+            _ => {
+                for at in [0, 11, 22] {
+                    let part = Part { at, ask: true };
+                    let request = Request::Offer { session, chunk: u16::from(b & 31), part };
+                    ask(&mut link, &mut target, request, &[a; 44]);
+                }
+                continue;
+            }
+        };
+        let tail = vec![a ^ b; if request.has_tail() { usize::from(len & 63) } else { 0 }];
+        if let Some(Reply::Welcome { session, .. }) = ask(&mut link, &mut target, request, &tail) {
+            sessions = [session, sessions[0]];
+        }
+    }
+}
+
+/// Sends one request; its answer.
+fn ask(link: &mut Link<64, 4>, target: &mut Recorder, request: Request, tail: &[u8]) -> Option<Reply> {
+    let mut buffer = [0; 128];
+    let frame = seal(&request, tail, &mut buffer).expect("room enough");
+    let step = link.feed(frame, target);
+    assert!(step.consumed == frame.len() && step.reply.len() <= MIN_FRAME);
+    assert!(request.asks() || step.reply.is_empty() || matches!(request.kind(), Kind::Offer | Kind::Rotate));
+    if step.reboot {
+        target.reboot();
+    }
+    let mut frames = Frames::<64>::new();
+    let len = frames.next(&mut { step.reply })?;
+    Some(postcard::from_bytes(frames.message(len)).expect("a reply"))
 }
 
 /// What is not in the input is clean.

@@ -34,7 +34,7 @@ fn main() {
         let pair = pair_named(prefix);
         for (mode, layout, room) in layouts {
             let update = update(&pair.new, pair.old.as_deref(), 2, room);
-            let flash = RefCell::new(factory::<WRITE, ERASE>(layout, pair.old()));
+            let flash = RefCell::new(factory::<WRITE, ERASE, 1>(layout, pair.old()));
             let booted = drive(&flash, &layout, &update).unwrap_or_else(|error| panic!("{name}, {mode}: {error}"));
             assert!(booted.image.is_some_and(|(_, image)| image == pair.new), "{name}, {mode}: another image");
             let (words, erased) = flash.borrow().wear;

@@ -5,6 +5,7 @@
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
 //! - `mixed`: images that hold code for more than one instruction set;
 //! - `power`: the power fails at every flash operation of an update;
+//! - `updater`: what else may happen to a device: refused offers, trials, keys, rot, every geometry of flash;
 //! - `properties`: random files and edits; what the size may be at most;
 //! - `chunking`: how input and output are cut never matters;
 //! - `hostile`: cuts, flips, lies, wrong old images, budgets;
@@ -23,3 +24,4 @@ mod link;
 mod mixed;
 mod power;
 mod properties;
+mod updater;

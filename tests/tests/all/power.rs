@@ -2,12 +2,15 @@
 //! retry finishes.
 
 use std::cell::RefCell;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use host_trainer::release::Release;
 use host_trainer::release::in_place::Room;
 use tests::data::pair_named;
-use tests::flash::{SimFlash, Torn};
+use tests::flash::{Fork, Forks, SimFlash, Torn};
 use tests::rig::{Booted, drive, factory, start, update};
 use update_core::flash::Layout;
 
@@ -36,44 +39,52 @@ fn room() -> Room {
 }
 
 /// Ways in which operation `number` is torn here: always noise, and the other three in turn.
-fn ways(number: u64) -> [Torn; 2] {
-    [Torn::Noise, [Torn::Before, Torn::After, Torn::Unreadable][number as usize % 3]]
+fn ways(number: u64) -> Vec<Torn> {
+    vec![Torn::Noise, [Torn::Before, Torn::After, Torn::Unreadable][number as usize % 3]]
 }
 
-/// Cuts the power at every operation of the update. Returns how many cuts there were.
+/// Cuts the power at every operation of the update, and tries it again. Returns how many cuts there were.
 fn cut_everywhere(layout: Layout, old: &[u8], new: &[u8], update: &Release) -> usize {
-    let first: Flash = factory(layout, old);
-    let whole = RefCell::new(first.clone());
-    let booted = drive(&whole, &layout, update).expect("an update without a power cut");
-    assert!(booted == Booted { image: Some((2, new.to_vec())), trial: true }, "{booted:?}");
-    let operations = whole.borrow().operations;
-    let cuts: Vec<(u64, Torn)> = (0..operations).flat_map(|n| ways(n).map(|torn| (n, torn))).collect();
-    let workers = thread::available_parallelism().map_or(1, usize::from);
+    let (to, forks) = sync_channel::<Fork<WRITE, ERASE, 1>>(4);
+    // The workers own it: when all have failed, nobody waits for them.
+    let forks = Arc::new(Mutex::new(forks));
+    let cuts = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for worker in 0..workers {
-            let (first, cuts) = (&first, &cuts);
-            scope.spawn(move || {
-                for &(number, torn) in cuts.iter().skip(worker).step_by(workers) {
-                    let flash = RefCell::new(first.clone());
-                    flash.borrow_mut().cut_at(number, torn, number * 4 + torn as u64);
-                    cut(&flash, &layout, old, new, update, number + 1 == operations, &format!("{number} {torn:?}"));
-                }
-            });
+        let workers: Vec<_> = (0..thread::available_parallelism().map_or(1, usize::from))
+            .map(|_| {
+                let (forks, cuts) = (Arc::clone(&forks), &cuts);
+                scope.spawn(move || {
+                    loop {
+                        let fork = forks.lock().expect("no other worker has failed").recv();
+                        let Ok(Fork { number, torn, flash }) = fork else { break };
+                        retry(flash, &layout, old, new, update, &format!("{number} {torn:?}"));
+                        cuts.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        drop(forks);
+        let mut flash: Flash = factory(layout, old);
+        flash.forks = Some(Forks { to, ways });
+        let flash = RefCell::new(flash);
+        let booted = drive(&flash, &layout, update).expect("an update without a power cut");
+        assert!(booted == Booted { image: Some((2, new.to_vec())), trial: true }, "{booted:?}");
+        // The workers end when nobody can send any more.
+        drop(flash);
+        for worker in workers {
+            worker.join().expect("every cut is survived");
         }
     });
-    cuts.len()
+    cuts.into_inner()
 }
 
-/// The power fails, comes back, and the update is tried again.
-fn cut(flash: &RefCell<Flash>, layout: &Layout, old: &[u8], new: &[u8], update: &Release, last: bool, place: &str) {
-    let failed = drive(flash, layout, update);
-    // The second copy of the last record may be missed.
-    assert!(flash.borrow().is_off() && (failed.is_err() || last), "{place}: {failed:?}");
-    flash.borrow_mut().restart();
-    let booted = start(flash, layout).unwrap_or_else(|error| panic!("{place}: {error}"));
+/// The power is back: the old image or the new one boots, and the update can be finished.
+fn retry(flash: Flash, layout: &Layout, old: &[u8], new: &[u8], update: &Release, place: &str) {
+    let flash = RefCell::new(flash);
+    let booted = start(&flash, layout).unwrap_or_else(|error| panic!("{place}: {error}"));
     let (version, image) = booted.image.unwrap_or_else(|| panic!("{place}: nothing boots"));
     assert!(version == 1 && image == old || version == 2 && image == new, "{place}: version {version} is not whole");
-    let booted = drive(flash, layout, update).unwrap_or_else(|error| panic!("{place}, retry: {error}"));
+    let booted = drive(&flash, layout, update).unwrap_or_else(|error| panic!("{place}, retry: {error}"));
     assert!(booted.image.is_some_and(|(_, image)| image == new), "{place}");
 }
 

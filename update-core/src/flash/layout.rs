@@ -2,7 +2,9 @@
 
 use embedded_storage::nor_flash::NorFlash;
 
+use super::log;
 use crate::Error;
+use crate::record::RECORD_LEN;
 
 /// A part of the flash, bytes. It starts and ends where an erase block does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,8 @@ pub enum Slots {
 /// All regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// The progress record, see [`crate::record::Record`]. Two halves of at least [`Layout::HALF`] bytes each.
+    /// The progress record, see [`crate::record::Record`]. Two halves of at least [`Layout::HALF`] bytes each; more
+    /// where two records, each with its head in whole writes, need it.
     pub state: Region,
     /// The update as it arrives.
     pub download: Region,
@@ -93,14 +96,18 @@ impl Layout {
     /// # Errors
     /// [`Error::Layout`] that names the region.
     pub fn check<F: NorFlash>(&self, flash: &F) -> Result<(), Error> {
-        self.check_sizes(u32::try_from(flash.capacity()).unwrap_or(u32::MAX), F::ERASE_SIZE as u32)
+        self.check_sizes(
+            u32::try_from(flash.capacity()).unwrap_or(u32::MAX),
+            F::ERASE_SIZE as u32,
+            F::WRITE_SIZE as u32,
+        )
     }
 
-    /// As [`Layout::check`] for a flash of `capacity` bytes that erases `block` bytes at once.
+    /// As [`Layout::check`] for a flash of `capacity` bytes that erases `block` bytes at once and writes `write`.
     ///
     /// # Errors
     /// As [`Layout::check`].
-    pub fn check_sizes(&self, capacity: u32, block: u32) -> Result<(), Error> {
+    pub fn check_sizes(&self, capacity: u32, block: u32, write: u32) -> Result<(), Error> {
         let regions = self.regions();
         for (i, &(name, region)) in regions.iter().enumerate() {
             for found in [region.offset, region.len] {
@@ -121,8 +128,9 @@ impl Layout {
             }
         }
         let half = self.state.len / 2;
-        if half < Self::HALF || !half.is_multiple_of(block) {
-            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * Self::HALF.max(block) });
+        let least = Self::HALF.max(2 * log::entry_len_for(write, RECORD_LEN));
+        if half < least || !half.is_multiple_of(block) {
+            return Err(Error::Layout { region: "state", found: self.state.len, limit: 2 * least.max(block) });
         }
         Ok(())
     }

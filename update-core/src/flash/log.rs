@@ -62,12 +62,21 @@ pub struct Found {
 
 /// Bytes that entries start at multiples of.
 pub const fn unit<F: NorFlash>() -> u32 {
-    HEAD.next_multiple_of(F::WRITE_SIZE) as u32
+    unit_for(F::WRITE_SIZE as u32)
+}
+
+const fn unit_for(write_size: u32) -> u32 {
+    (HEAD as u32).next_multiple_of(write_size)
 }
 
 /// Bytes that an entry of `payload` bytes takes.
 pub const fn entry_len<F: NorFlash>(payload: usize) -> u32 {
-    ((HEAD + payload) as u32).next_multiple_of(unit::<F>())
+    entry_len_for(F::WRITE_SIZE as u32, payload)
+}
+
+/// The same on a flash that writes `write_size` bytes at least.
+pub const fn entry_len_for(write_size: u32, payload: usize) -> u32 {
+    ((HEAD + payload) as u32).next_multiple_of(unit_for(write_size))
 }
 
 /// Reads the entry at `at`. `None` when there is none, or not all of it: then the next unit may start one.

@@ -11,8 +11,10 @@
 //! An entry of the directory is 16 bytes, filled up to a multiple of the write size: `end`, `crc`, 1 for an unchanged
 //! block, and a CRC-32 of these twelve bytes; u32 each.
 //!
-//! Two places in turn, so that the block before is still there when its mark is lost to a rotten bit.
+//! Two places in turn, whichever blocks are left as they are between: so the block before is still there when its mark is
+//! lost to a rotten bit.
 
+use crc::{Digest, NoTable};
 use embedded_storage::nor_flash::NorFlash;
 
 use super::Plan;
@@ -96,6 +98,7 @@ impl<'a, F: NorFlash> Scratch<'a, F> {
 pub struct ScriptWriter<'a, 'b, F> {
     scratch: Scratch<'a, F>,
     script: Writer<'a, 'b, F>,
+    crc: Digest<'static, u32, NoTable>,
     blocks: u32,
     entry: &'b mut [u8],
 }
@@ -114,20 +117,30 @@ impl<'a, 'b, F: NorFlash> ScriptWriter<'a, 'b, F> {
         for at in (0..scratch.directory.len()).step_by(F::ERASE_SIZE) {
             scratch.directory.erase(at, erase)?;
         }
-        Ok(Self { scratch, script: Writer::new(scratch.script, 0, rest)?, blocks: 0, entry })
+        Ok(Self { scratch, script: Writer::new(scratch.script, 0, rest)?, crc: crc32(), blocks: 0, entry })
     }
 
-    /// Writes what is left.
+    /// Writes what is left, and reads all back: what has rotted must show while the old image is whole.
     ///
     /// # Errors
-    /// [`Error::Flash`].
+    /// [`Error::Flash`], [`Error::DigestMismatch`].
     pub fn finish(self) -> Result<(), Error> {
-        self.script.finish()
+        let len = self.script.len();
+        self.script.finish()?;
+        if self.scratch.script.crc(0, len)? != self.crc.finalize() {
+            return Err(Error::DigestMismatch { field: "script" });
+        }
+        (0..self.blocks).try_for_each(|block| self.scratch.entry(block).map(|_| ()))
     }
 }
 
 impl<F: NorFlash> Sink for ScriptWriter<'_, '_, F> {
     fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let (requested, limit) = (self.script.len().saturating_add(bytes.len() as u32), self.scratch.script.len());
+        if requested > limit {
+            return Err(Error::NoRoom { region: "script", requested, limit });
+        }
+        self.crc.update(bytes);
         self.script.push(bytes)
     }
 
@@ -171,7 +184,8 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
         buffer: &mut [u8],
         mut mark: impl FnMut(u32) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut first = true;
+        let mut turn = self.replaced(done) % 2;
+        let mut replaced = 0;
         for number in done..self.plan.blocks() {
             let Some(block) = self.plan.block_at(number) else { break };
             let block = u32::from(block);
@@ -179,11 +193,14 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
             if entry.unchanged {
                 continue;
             }
-            let place = &self.scratch.places[(number % 2) as usize];
+            let place = &self.scratch.places[turn];
+            turn ^= 1;
             let offset = block * self.plan.block;
             let len = (self.new_len - offset).min(self.plan.block);
-            // Only the first block after a restart may have been assembled before; its old bytes may be gone.
-            let assembled = core::mem::take(&mut first) && place.crc(0, len).is_ok_and(|crc| crc == entry.crc);
+            // Two blocks may have been assembled before, when the power failed in a mark and the one before it rotted;
+            // their old bytes may be gone.
+            let assembled = replaced < 2 && place.crc(0, len).is_ok_and(|crc| crc == entry.crc);
+            replaced += 1;
             if !assembled {
                 self.assemble(place, offset, len, start, entry.end, buffer)?;
                 if place.crc(0, len)? != entry.crc {
@@ -196,6 +213,15 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
             mark(number + 1)?;
         }
         Ok(())
+    }
+
+    /// How many of the first `done` blocks were replaced, not left as they are.
+    fn replaced(&self, done: u32) -> usize {
+        let is_replaced = |number: &u32| {
+            let block = self.plan.block_at(*number);
+            block.is_some_and(|block| self.scratch.entry(block.into()).map_or(true, |(_, entry)| !entry.unchanged))
+        };
+        (0..done.min(self.plan.blocks())).filter(is_replaced).count()
     }
 
     /// Makes a new block at `place`.

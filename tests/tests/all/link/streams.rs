@@ -11,7 +11,7 @@ use std::time::Duration;
 use host_trainer::cli::{self, exit};
 use host_trainer::files::Scratch;
 use host_trainer::push::port::{Address, Port};
-use host_trainer::push::{Choice, Outcome, PushError, Settings, Update, run};
+use host_trainer::push::{Choice, Outcome, PushError, Settings, Update, run, split};
 use serial2::SerialPort;
 use tests::data::noise;
 use tests::link::{Recorder, Stream, state};
@@ -150,10 +150,10 @@ fn nobody_there_and_nobody_answering_are_told_apart() {
 fn the_command_line_ends_with_the_codes_it_documents() {
     let folder = Scratch::new("push-test").unwrap();
     let (file, short) = (folder.join("up.update"), folder.join("short.update"));
-    let payload = noise(2000, 8);
-    std::fs::write(&file, [&MANIFEST[..], &payload].concat()).unwrap();
-    std::fs::write(&short, &MANIFEST[1..]).unwrap();
-    let update = Update { manifest: &MANIFEST, payload: &payload };
+    let made = tests::rig::update(&tests::data::lines(3000), None, 2, None).bytes;
+    std::fs::write(&file, &made).unwrap();
+    std::fs::write(&short, &made[..made.len() - 1]).unwrap();
+    let update = split(&made).unwrap();
     let gmcf = |file: &Path, address: &Address, more: &[&str]| {
         let address = address.to_string();
         let mut args = vec!["gmcf".as_ref(), "push".as_ref(), file.as_os_str(), "--device".as_ref(), address.as_ref()];
@@ -173,12 +173,34 @@ fn the_command_line_ends_with_the_codes_it_documents() {
     for word in ["take the update", "product 8", "product 7", "up.update", "try:"] {
         assert!(message.contains(word), "{word} is missing in\n{message}");
     }
+    let mut target = Recorder::expecting(update);
+    target.info.profile = 0;
+    let small = Server::start(target, &[]);
+    let (code, message) = gmcf(&file, &small.address, &[]);
+    assert_eq!(code, exit::DEVICE_REFUSED);
+    assert!(message.contains("profile small, the device has tiny"), "{message}");
+    assert_eq!(small.target.lock().unwrap().counts, [0; 4]);
     let nobody = "tcp://127.0.0.1:1".parse().unwrap();
     assert_eq!(gmcf(&file, &nobody, &[]).0, exit::NO_ANSWER);
     let nothing = "serial:/dev/null/none".parse().unwrap();
     assert_eq!(gmcf(&file, &nothing, &[]).0, exit::NO_ANSWER);
     assert_eq!(gmcf(&short, &nobody, &[]).0, exit::INPUT);
     assert_eq!(gmcf(&file, &nobody, &["--no-reboot", "--confirm"]).0, exit::USAGE);
+}
+
+#[test]
+fn what_was_made_against_another_image_is_not_sent() {
+    let image: Vec<u8> = tests::data::lines(3000);
+    let mut new = image.clone();
+    new.splice(100..100, *b"something new");
+    let made = tests::rig::update(&new, Some(&image), 2, None).bytes;
+    let update = split(&made).unwrap();
+    let mut target = Recorder::expecting(update);
+    target.info.profile = 3;
+    let server = Server::start(target, &[]);
+    let error = server.push(update, &ALL).unwrap_err();
+    assert!(matches!(error, PushError::OtherImage { .. }), "{error}");
+    assert_eq!(server.target.lock().unwrap().counts, [0; 4]);
 }
 
 #[cfg(unix)]
