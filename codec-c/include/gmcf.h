@@ -13,6 +13,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if UINTPTR_MAX > 0xffffffff
+#define GMCF_64_BIT
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -57,14 +61,22 @@ void gmcf_panic(void);
 #define GMCF_LINK_WINDOW 2
 
 // Bytes of memory that a link takes, at most.
-#define GMCF_LINK_BYTES 576
+#define GMCF_LINK_BYTES 512
 
 // Alignment of that memory, bytes: an array of uint64_t has it.
 #define GMCF_LINK_ALIGN 8
 
+#if defined(GMCF_64_BIT)
 // Bytes of memory that an updater takes at most, and gmcf_boot; for flash with a write size above 16 bytes four write
 // sizes more. What is lent beyond gmcf_updater_size makes flash accesses fewer.
 #define GMCF_UPDATER_BYTES 1280
+#endif
+
+#if !defined(GMCF_64_BIT)
+// Bytes of memory that an updater takes at most, and gmcf_boot; for flash with a write size above 16 bytes four write
+// sizes more. What is lent beyond gmcf_updater_size makes flash accesses fewer.
+#define GMCF_UPDATER_BYTES 960
+#endif
 
 // Alignment of that memory, bytes: an array of uint64_t has it.
 #define GMCF_UPDATER_ALIGN 8
@@ -346,7 +358,8 @@ typedef struct gmcf_config {
     uint32_t profile;
     // Boots in which a new image must be confirmed, 1 to 255. With two slots only.
     uint32_t attempts;
-    // Memory of the decoder: GMCF_DECODER_*_BYTES of the profile, aligned to GMCF_DECODER_ALIGN.
+    // Memory of the decoder: GMCF_DECODER_*_BYTES of the profile, or exactly gmcf_decoder_size; aligned to
+    // GMCF_DECODER_ALIGN.
     //
     // It is used only while gmcf_updater_install, gmcf_updater_prepare or gmcf_link_push go on, and what it holds between
     // these calls does not matter: it is yours then. It is not used either while signatures are checked, so the stack

@@ -172,7 +172,7 @@ static int drive(const struct bytes *update)
             }
         }
         if ((layout == &two_slots ? gmcf_updater_install : gmcf_updater_prepare)(updater) != GMCF_DONE) {
-            CHECK(gmcf_updater_error(updater, &error) == GMCF_DONE && error.code == GMCF_ERROR_FLASH);
+            CHECK(gmcf_updater_error(updater, &error) == GMCF_DONE && error.code < 0);
             return 0;
         }
     }

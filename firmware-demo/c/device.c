@@ -26,11 +26,21 @@ static const gmcf_layout layout = {
 static uint64_t updater_memory[GMCF_UPDATER_BYTES / 8];
 static uint64_t link_memory[GMCF_LINK_BYTES / 8];
 
+#ifdef MEASURE
+/* Set when the device has started: from then on the slots are only read by the decoder, and after it. */
+static int has_started;
+#endif
+
 /* The flash driver. */
 static int flash_read(void *context, uint32_t offset, uint8_t *buffer, uint32_t len)
 {
 #ifdef MEASURE
-    host_watch_stack((uint8_t *)host_free_memory() + GMCF_DECODER_SMALL_BYTES);
+    static int is_decoding;
+
+    is_decoding |= has_started && offset >= STATE + DOWNLOAD;
+    if (is_decoding) {
+        host_watch_stack((uint8_t *)host_free_memory() + gmcf_decoder_size(GMCF_PROFILE_SMALL));
+    }
 #endif
     return host_read_at((const struct host_file *)context, offset, buffer, len);
 }
@@ -91,10 +101,23 @@ __attribute__((noinline)) static int refuse(gmcf_status status, const gmcf_error
     return 1;
 }
 
+/* Says what was refused, once. */
+__attribute__((noinline)) static void tell_refusal(gmcf_updater *updater)
+{
+    static int32_t told;
+    gmcf_error error;
+
+    if (gmcf_updater_error(updater, &error) == GMCF_DONE && error.code != told) {
+        told = error.code;
+        refuse(error.code, &error);
+    }
+}
+
 /* Picks the image and opens the updater. */
 __attribute__((noinline)) static int start(gmcf_flash *flash)
 {
-    gmcf_config config = {PRODUCT, GMCF_PROFILE_SMALL, ATTEMPTS, host_free_memory(), GMCF_DECODER_SMALL_BYTES};
+    gmcf_config config = {PRODUCT, GMCF_PROFILE_SMALL, ATTEMPTS, host_free_memory(),
+                          gmcf_decoder_size(GMCF_PROFILE_SMALL)};
     gmcf_error error = {0, 0, 0, 0, {0}};
     gmcf_boot_result image;
     gmcf_status status = gmcf_boot(flash, &layout, ATTEMPTS, updater_memory, sizeof updater_memory, &image, &error);
@@ -122,6 +145,7 @@ __attribute__((noinline)) static int start(gmcf_flash *flash)
 
 #ifdef MEASURE
 static uint32_t before_install;
+static int is_told;
 
 /* Until the decoder writes there, the paint tells of all of the stack. */
 __attribute__((noinline)) static void measure(void)
@@ -132,12 +156,15 @@ __attribute__((noinline)) static void measure(void)
     if (info.state == GMCF_STATE_RECEIVING) {
         before_install = host_peak_stack();
     }
-    if (info.state == GMCF_STATE_READY) {
-        host_print_number("decoder and its slot: ", GMCF_DECODER_SMALL_BYTES, " bytes\n");
+    if (info.state == GMCF_STATE_READY && !is_told) {
+        uint32_t decoder = (uint32_t)gmcf_decoder_size(GMCF_PROFILE_SMALL);
+
+        is_told = 1;
+        host_print_number("decoder: ", decoder, " bytes\n");
         host_print_number("statics: ", host_statics(), " bytes\n");
         host_print_number("stack beside the decoder: ", host_watched_stack(), " bytes\n");
         host_print_number("stack while signatures are checked: ", before_install, " bytes\n");
-        host_print_number("ram in all: ", host_statics() + GMCF_DECODER_SMALL_BYTES + host_watched_stack(), " bytes\n");
+        host_print_number("ram in all: ", host_statics() + decoder + host_watched_stack(), " bytes\n");
     }
 }
 #endif
@@ -158,6 +185,7 @@ static int serve(void)
             rest += consumed;
             left -= consumed;
             uart_send(reply, reply_len);
+            tell_refusal(updater);
 #ifdef MEASURE
             measure();
 #endif
@@ -189,6 +217,9 @@ int main(void)
     if (start(&flash) != 0) {
         return 1;
     }
+#ifdef MEASURE
+    has_started = 1;
+#endif
     gmcf_link_init(link_memory, sizeof link_memory, host_seed());
     if (serve() != 0) {
         host_print("error: the link\n");

@@ -191,6 +191,7 @@ void *host_free_memory(void)
 }
 
 static uint32_t watched;
+static int is_watched;
 
 __attribute__((noinline)) void host_watch_stack(void *end)
 {
@@ -201,9 +202,10 @@ __attribute__((noinline)) void host_watch_stack(void *end)
         word++;
     }
     used = (uint32_t)((uintptr_t)_stack_start - (uintptr_t)word);
-    if (word > (uint32_t *)end && used > watched) {
+    if (is_watched && used > watched) {
         watched = used;
     }
+    is_watched = 1;
     for (word = end; word < now - 16; word++) {
         *word = PAINT;
     }

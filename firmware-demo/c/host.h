@@ -35,8 +35,7 @@ void host_paint_stack(void);
 uint32_t host_peak_stack(void);
 /* The memory between the statics and the stack: its start. */
 void *host_free_memory(void);
-/* Notes how much of the stack was used since the last call, unless that went below `end`: then it was not the decoder at
- * work, whose memory ends there. */
+/* Notes how much of the stack was used since the last call, down to `end`, if this is not the first. */
 void host_watch_stack(void *end);
 uint32_t host_watched_stack(void);
 /* Bytes of RAM that statics take. */

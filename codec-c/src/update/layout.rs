@@ -71,7 +71,8 @@ pub struct gmcf_config {
     pub profile: u32,
     /// Boots in which a new image must be confirmed, 1 to 255. With two slots only.
     pub attempts: u32,
-    /// Memory of the decoder: GMCF_DECODER_*_BYTES of the profile, aligned to GMCF_DECODER_ALIGN.
+    /// Memory of the decoder: GMCF_DECODER_*_BYTES of the profile, or exactly gmcf_decoder_size; aligned to
+    /// GMCF_DECODER_ALIGN.
     ///
     /// It is used only while gmcf_updater_install, gmcf_updater_prepare or gmcf_link_push go on, and what it holds between
     /// these calls does not matter: it is yours then. It is not used either while signatures are checked, so the stack

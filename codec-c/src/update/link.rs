@@ -14,7 +14,7 @@ pub const GMCF_LINK_FRAME_BYTES: usize = 128;
 /// Pieces of an update that the link takes in any order, counted from the first one that lacks.
 pub const GMCF_LINK_WINDOW: usize = 2;
 /// Bytes of memory that a link takes, at most.
-pub const GMCF_LINK_BYTES: usize = 576;
+pub const GMCF_LINK_BYTES: usize = 512;
 /// Alignment of that memory, bytes: an array of uint64_t has it.
 pub const GMCF_LINK_ALIGN: usize = 8;
 

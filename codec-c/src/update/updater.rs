@@ -28,7 +28,12 @@ use crate::error::gmcf_status::{self, *};
 
 /// Bytes of memory that an updater takes at most, and gmcf_boot; for flash with a write size above 16 bytes four write
 /// sizes more. What is lent beyond gmcf_updater_size makes flash accesses fewer.
+#[cfg(target_pointer_width = "64")]
 pub const GMCF_UPDATER_BYTES: usize = 1280;
+/// Bytes of memory that an updater takes at most, and gmcf_boot; for flash with a write size above 16 bytes four write
+/// sizes more. What is lent beyond gmcf_updater_size makes flash accesses fewer.
+#[cfg(not(target_pointer_width = "64"))]
+pub const GMCF_UPDATER_BYTES: usize = 960;
 /// Alignment of that memory, bytes: an array of uint64_t has it.
 pub const GMCF_UPDATER_ALIGN: usize = 8;
 /// Bytes of a manifest: what an update starts with.
