@@ -185,9 +185,10 @@ fn update_is_pushed_booted_and_confirmed() {
         device.start();
         device.says(&format!("boot: slot {slot}, version 2, settled"));
         // What is not newer is refused, and so is what no key of the device has signed.
-        let (code, message) = device.push(&update, &[]);
+        let stale = device.release(NEW, OLD, 1, "fleet");
+        let (code, message) = device.push(&stale, &[]);
         assert_eq!(code, exit::DEVICE_REFUSED, "{message}");
-        device.says("refused: error -39: not newer, found 2, needed 3");
+        device.says("refused: error -39: not newer, found 1, needed 3");
         let forged = device.release(NEW, OLD, 3, "other");
         let (code, message) = device.push(&forged, &[]);
         assert_eq!(code, exit::DEVICE_REFUSED, "{message}");
