@@ -5,14 +5,13 @@ use core::mem::{align_of, offset_of, size_of};
 use core::slice;
 
 use codec_core::Error;
-use codec_core::decoder::{Decoder, Status};
+use codec_core::decoder::{Decoder, Rebuild, Status};
 #[cfg(feature = "medium")]
 use codec_core::limits::Medium;
 #[cfg(feature = "small")]
 use codec_core::limits::Small;
 #[cfg(feature = "tiny")]
 use codec_core::limits::Tiny;
-use codec_core::storage::ReadAt;
 
 use crate::error::gmcf_status::{self, *};
 use crate::error::{code, gmcf_error};
@@ -64,24 +63,15 @@ const fn magic(profile: u32) -> u32 {
     0x476d_6300 | profile
 }
 
-/// The decoders of all profiles, as far as this file uses them.
-trait Sans {
-    fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<codec_core::decoder::Step, Error>;
-    fn finish(&self) -> Result<(), Error>;
-    fn new_len(&self) -> Option<u32>;
+/// The decoders of all profiles, as far as this crate uses them.
+pub(crate) trait Sans: Rebuild {
+    /// As [`Decoder::storage`].
+    fn storage(&mut self) -> &mut Old;
 }
 
-impl<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize> Sans for Decoder<O, A, B, C, D> {
-    fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<codec_core::decoder::Step, Error> {
-        self.update(input, output)
-    }
-
-    fn finish(&self) -> Result<(), Error> {
-        self.finish()
-    }
-
-    fn new_len(&self) -> Option<u32> {
-        self.header().map(|header| header.new_len)
+impl<const A: usize, const B: usize, const C: usize, const D: usize> Sans for Decoder<Old, A, B, C, D> {
+    fn storage(&mut self) -> &mut Old {
+        self.storage()
     }
 }
 
@@ -90,24 +80,26 @@ macro_rules! with_profile {
     ($profile:expr, $decoder:ident => $work:expr, $otherwise:expr) => {
         match $profile {
             #[cfg(feature = "tiny")]
-            GMCF_PROFILE_TINY => {
-                type $decoder = Tiny<Old>;
+            $crate::decoder::GMCF_PROFILE_TINY => {
+                type $decoder = codec_core::limits::Tiny<crate::storage::Old>;
                 $work
             }
             #[cfg(feature = "small")]
-            GMCF_PROFILE_SMALL => {
-                type $decoder = Small<Old>;
+            $crate::decoder::GMCF_PROFILE_SMALL => {
+                type $decoder = codec_core::limits::Small<crate::storage::Old>;
                 $work
             }
             #[cfg(feature = "medium")]
-            GMCF_PROFILE_MEDIUM => {
-                type $decoder = Medium<Old>;
+            $crate::decoder::GMCF_PROFILE_MEDIUM => {
+                type $decoder = codec_core::limits::Medium<crate::storage::Old>;
                 $work
             }
             _ => $otherwise,
         }
     };
 }
+#[cfg(feature = "update")]
+pub(crate) use with_profile;
 
 #[cfg(not(any(feature = "tiny", feature = "small", feature = "medium")))]
 compile_error!("no profile: build with one of the features tiny, small, medium");
@@ -172,9 +164,7 @@ pub unsafe extern "C" fn gmcf_decoder_init(
             // SAFETY: the memory is long enough and aligned, and nothing else uses it.
             unsafe {
                 (&raw mut (*place).head).write(Head { magic: magic(profile), busy: false, new_len: None, error: None });
-                if !settle(&raw mut (*place).decoder, Old(old)) {
-                    return GMCF_ERROR_OTHER;
-                }
+                settle(&raw mut (*place).decoder, old);
             }
             GMCF_DONE
         },
@@ -183,27 +173,17 @@ pub unsafe extern "C" fn gmcf_decoder_init(
 }
 
 /// Makes the decoder that `D::new(old)` gives at `place`, without a second one on the stack: a compiler builds it there
-/// and copies it. Says whether it could; it always can.
-///
-/// A decoder is all zero bits but for its storage. Where in it that lies only its own crate can tell, so a decoder of
-/// zeros is dropped: nothing happens but that its storage marks its place ([`Old::drop`]).
+/// and copies it.
 ///
 /// # Safety
-/// `place` is aligned for a `D`, a [`Decoder`] of [`Old`], can be read and written, and nothing else uses it.
-unsafe fn settle<D>(place: *mut D, old: Old) -> bool {
-    const { assert!(align_of::<D>() >= align_of::<Old>() && align_of::<Old>() >= align_of::<u32>()) };
-    // SAFETY: the memory is the caller's. `Decoder::new` promises that zeros are a decoder, and `Old` is one of zeros.
+/// `place` is aligned for a `D`, a [`Decoder`], can be read and written, and nothing else uses it.
+pub(crate) unsafe fn settle<D: Sans>(place: *mut D, old: gmcf_storage) {
+    // SAFETY: the memory is the caller's. `Decoder::new` promises that a decoder is all zero bits but for its storage,
+    // and an `Old` of zeros is one, too.
     unsafe {
         place.write_bytes(0, 1);
-        place.drop_in_place();
+        *(*place).storage() = Old(old);
     }
-    let words = place.cast::<u32>();
-    // SAFETY: every byte was set above, and these words lie in them.
-    let marked = (0..size_of::<D>() / size_of::<u32>()).find(|&at| unsafe { words.add(at).read() } == Old::MARK);
-    let Some(at) = marked else { return false };
-    // SAFETY: all other words are zero, so this one is the storage's first.
-    unsafe { words.add(at).cast::<Old>().write(old) };
-    true
 }
 
 /// The head of the decoder at `decoder`, which is not busy. One copy of it for all callers, for their flash.
@@ -235,10 +215,10 @@ unsafe fn profile(head: *const Head) -> u32 {
 }
 
 /// A range of addresses.
-type Range = (usize, usize);
+pub(crate) type Range = (usize, usize);
 
 /// The addresses of `len` bytes at `start`; those of no bytes are nowhere.
-fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
+pub(crate) fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
     if len == 0 {
         return Ok((0, 0));
     }
@@ -251,7 +231,7 @@ fn range(start: *const u8, len: usize) -> Result<Range, gmcf_status> {
     }
 }
 
-fn overlap(a: Range, b: Range) -> bool {
+pub(crate) fn overlap(a: Range, b: Range) -> bool {
     a.0 < b.1 && b.0 < a.1
 }
 
@@ -342,10 +322,10 @@ unsafe fn update(
                 (&raw mut (*head).busy).write(true);
                 &mut (*head.byte_add(offset_of!(Instance<D>, decoder)).cast::<D>())
             };
-            let result = Sans::update(decoder, input, output);
+            let result = Rebuild::update(decoder, input, output);
             // SAFETY: as above.
             unsafe {
-                (&raw mut (*head).new_len).write(decoder.new_len());
+                (&raw mut (*head).new_len).write(decoder.header().map(|header| header.new_len));
                 (&raw mut (*head).busy).write(false);
             }
             result
@@ -388,7 +368,7 @@ pub unsafe extern "C" fn gmcf_decoder_finish(decoder: *mut gmcf_decoder) -> gmcf
     let result = with_profile!(
         profile,
         // SAFETY: the magic says that this instance was made here; it is not busy.
-        D => Sans::finish(unsafe { &*head.byte_add(offset_of!(Instance<D>, decoder)).cast::<D>() }),
+        D => Rebuild::finish(unsafe { &*head.byte_add(offset_of!(Instance<D>, decoder)).cast::<D>() }),
         return GMCF_ERROR_NOT_A_DECODER
     );
     match result {

@@ -14,6 +14,10 @@ pub enum gmcf_status {
     GMCF_NEED_INPUT = 1,
     /// The output is full.
     GMCF_NEED_OUTPUT = 2,
+    /// gmcf_link_push: send the reply, then call again with the rest.
+    GMCF_SEND = 3,
+    /// gmcf_link_push: send the reply, then restart the device.
+    GMCF_RESTART = 4,
 
     /// The update ends inside `field`: so many bytes were found, so many are needed.
     GMCF_ERROR_TRUNCATED = -1,
@@ -52,6 +56,34 @@ pub enum gmcf_status {
     GMCF_ERROR_FINISHED = -17,
     /// `field` needs a library that was built with more features.
     GMCF_ERROR_FEATURE_MISSING = -18,
+
+    // From here to GMCF_ERROR_NOTHING_TO_BOOT: -32, less the number that the link and the progress record have.
+    /// The flash driver failed to do what `field` says (read, write, erase): `found` is the offset, `limit` the bytes.
+    GMCF_ERROR_FLASH = -33,
+    /// The region `field` of the layout is `found`, which `limit` does not allow: it is too small, not aligned to erase
+    /// blocks, or lies over another one.
+    GMCF_ERROR_LAYOUT = -34,
+    /// The update was not what it should be. Only `failure` of gmcf_info says no more than this.
+    GMCF_ERROR_MALFORMED = -35,
+    /// The signature is not the one of the key in slot `index`.
+    GMCF_ERROR_BAD_SIGNATURE = -36,
+    /// There is no key in slot `index`.
+    GMCF_ERROR_NO_KEY = -37,
+    /// The update is for product `found`, this is product `limit`.
+    GMCF_ERROR_WRONG_PRODUCT = -38,
+    /// Version, or number of a new key, is `found`; the least that is accepted is `limit`.
+    GMCF_ERROR_DOWNGRADE = -39,
+    /// `found` bytes are needed in `field`, which has `limit`.
+    GMCF_ERROR_NO_ROOM = -40,
+    /// This cannot be done in state `found`, a gmcf_state.
+    GMCF_ERROR_WRONG_STATE = -41,
+    /// The bytes at offset `found` do not continue those up to `limit`.
+    GMCF_ERROR_GAP = -42,
+    /// `field` (payload, image, block) has another digest than was signed.
+    GMCF_ERROR_WRONG_DIGEST = -43,
+    /// No slot holds a whole image, or the flash holds no progress record.
+    GMCF_ERROR_NOTHING_TO_BOOT = -44,
+
     /// An error that is newer than this interface.
     GMCF_ERROR_OTHER = -63,
 
@@ -59,16 +91,22 @@ pub enum gmcf_status {
     GMCF_ERROR_NULL = -64,
     /// The profile is not known, or not compiled into this library.
     GMCF_ERROR_PROFILE = -65,
-    /// The memory for the decoder is too small, or not aligned.
+    /// The memory that is lent is too small, or not aligned.
     GMCF_ERROR_MEMORY = -66,
     /// This is no decoder: it was not made by gmcf_decoder_init, or was written over.
     GMCF_ERROR_NOT_A_DECODER = -67,
     /// A buffer cannot be that long, or runs over the end of the address space.
     GMCF_ERROR_LENGTH = -68,
-    /// Two of the decoder, the input and the output overlap.
+    /// Two of the buffers, or a buffer and what it is for, overlap.
     GMCF_ERROR_OVERLAP = -69,
-    /// The decoder was called from the function that reads its old image.
+    /// Called from a function that it had called itself.
     GMCF_ERROR_BUSY = -70,
+    /// The library was built for a flash with other write or erase sizes.
+    GMCF_ERROR_SIZES = -71,
+    /// This is no updater: it was not made by gmcf_updater_open, or was written over.
+    GMCF_ERROR_NOT_AN_UPDATER = -72,
+    /// This is no link: it was not made by gmcf_link_init, or was written over.
+    GMCF_ERROR_NOT_A_LINK = -73,
 }
 
 use gmcf_status::*;
@@ -79,13 +117,13 @@ pub const GMCF_FIELD_BYTES: usize = 24;
 /// Bytes of an identity that an error tells.
 const ID_BYTES: u32 = 8;
 
-/// What a decoder refused, and why.
+/// What was refused, and why.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct gmcf_error {
     /// One of `gmcf_status`; 0 when nothing was refused.
     pub code: i32,
-    /// Which link of a chain, or which residue; of values that are bytes, how many; otherwise 0.
+    /// Which link of a chain, which residue or which key; of values that are bytes, how many; otherwise 0.
     pub index: u32,
     /// What was found, as the code explains it; otherwise 0.
     pub found: u64,
@@ -148,31 +186,36 @@ impl gmcf_error {
             Error::Storage { offset, len } => ("", 0, offset.into(), len.into()),
             _ => ("", 0, 0, 0),
         };
-        let mut field = [0; GMCF_FIELD_BYTES];
-        // The last place stays 0.
-        for (place, &byte) in field[..GMCF_FIELD_BYTES - 1].iter_mut().zip(name.as_bytes()) {
-            *place = byte as c_char;
-        }
-        Self { code: code(error) as i32, index, found, limit, field }
+        Self { code: code(error) as i32, index, found, limit, field: field(name) }
     }
+}
+
+/// A name as C has it, cut where it is too long.
+pub(crate) fn field(name: &str) -> [c_char; GMCF_FIELD_BYTES] {
+    let mut field = [0; GMCF_FIELD_BYTES];
+    // The last place stays 0.
+    for (place, &byte) in field[..GMCF_FIELD_BYTES - 1].iter_mut().zip(name.as_bytes()) {
+        *place = byte as c_char;
+    }
+    field
 }
 
 /// Which values of an error follow its words, one bit for each.
 mod values {
-    pub const INDEX: u8 = 1;
+    pub(super) const INDEX: u8 = 1;
     /// What was found, and likewise under another name.
-    pub const FOUND: u8 = 1 << 1;
-    pub const OFFSET: u8 = 1 << 2;
+    pub(super) const FOUND: u8 = 1 << 1;
+    pub(super) const OFFSET: u8 = 1 << 2;
     /// The limit, under one of these names.
-    pub const LIMIT: u8 = 1 << 3;
-    pub const NEEDED: u8 = 1 << 4;
-    pub const EXPECTED: u8 = 1 << 5;
-    pub const BYTES: u8 = 1 << 6;
+    pub(super) const LIMIT: u8 = 1 << 3;
+    pub(super) const NEEDED: u8 = 1 << 4;
+    pub(super) const EXPECTED: u8 = 1 << 5;
+    pub(super) const BYTES: u8 = 1 << 6;
     /// Found and limit are bytes: in hex.
-    pub const HEX: u8 = 1 << 7;
+    pub(super) const HEX: u8 = 1 << 7;
 
     /// The names, in the order of the bits, each ended by a 0.
-    pub const NAMES: [&[u8; 12]; 7] = [
+    pub(super) const NAMES: [&[u8; 12]; 7] = [
         b", index \0\0\0\0",
         b", found \0\0\0\0",
         b", offset \0\0\0",
@@ -184,9 +227,9 @@ mod values {
 }
 
 /// The words for every number, and which values follow them. The last one stands for numbers that are not here.
-const TABLE: [(gmcf_status, &str, u8); 29] = {
+const TABLE: &[(gmcf_status, &str, u8)] = {
     use values::*;
-    [
+    &[
         (GMCF_DONE, "done", 0),
         (GMCF_NEED_INPUT, "more input is needed", 0),
         (GMCF_NEED_OUTPUT, "the output is full", 0),
@@ -214,7 +257,41 @@ const TABLE: [(gmcf_status, &str, u8); 29] = {
         (GMCF_ERROR_NOT_A_DECODER, "not a decoder", 0),
         (GMCF_ERROR_LENGTH, "impossible length", 0),
         (GMCF_ERROR_OVERLAP, "buffers overlap", 0),
-        (GMCF_ERROR_BUSY, "decoder is busy", 0),
+        (GMCF_ERROR_BUSY, "busy", 0),
+        #[cfg(feature = "update")]
+        (GMCF_SEND, "a reply is to be sent", 0),
+        #[cfg(feature = "update")]
+        (GMCF_RESTART, "the device is to restart", 0),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_FLASH, "flash failed", OFFSET | BYTES),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_LAYOUT, "wrong layout", FOUND | LIMIT),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_MALFORMED, "damaged update", 0),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_BAD_SIGNATURE, "bad signature", INDEX),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_NO_KEY, "no such key", INDEX),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_WRONG_PRODUCT, "for another product", FOUND | EXPECTED),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_DOWNGRADE, "not newer", FOUND | NEEDED),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_NO_ROOM, "no room", FOUND | LIMIT),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_WRONG_STATE, "not in this state", FOUND),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_GAP, "gap in the payload", FOUND | EXPECTED),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_WRONG_DIGEST, "other digest than signed", 0),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_NOTHING_TO_BOOT, "no whole image", 0),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_SIZES, "flash sizes of another build", 0),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_NOT_AN_UPDATER, "not an updater", 0),
+        #[cfg(feature = "update")]
+        (GMCF_ERROR_NOT_A_LINK, "not a link", 0),
         (GMCF_ERROR_OTHER, "unknown error", 0),
     ]
 };
@@ -360,3 +437,5 @@ impl Text<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(all(test, feature = "update"))]
+pub(crate) use tests::{formatted, variants};

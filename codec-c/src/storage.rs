@@ -29,21 +29,6 @@ impl gmcf_storage {
 #[repr(transparent)]
 pub(crate) struct Old(pub gmcf_storage);
 
-impl Old {
-    /// What dropping leaves behind in the first word.
-    pub(crate) const MARK: u32 = u32::MAX;
-}
-
-const _: () = assert!(core::mem::offset_of!(gmcf_storage, len) == 0);
-
-/// Marks its place, for gmcf_decoder_init. Decoders in use are never dropped.
-impl Drop for Old {
-    fn drop(&mut self) {
-        // SAFETY: a field of its own. Volatile, because what is dropped may count as gone.
-        unsafe { (&raw mut self.0.len).write_volatile(Self::MARK) };
-    }
-}
-
 impl ReadAt for Old {
     fn len(&self) -> u32 {
         self.0.len

@@ -4,7 +4,7 @@
 #     ./build.sh
 #
 # Results, in ../target/firmware-c: libgmcf.a, lm3s6965evb.elf, link-check.PARTS.elf, and link-check.elf, the decoder in
-# pure Rust. Exit status 77: no compiler for Rust or C.
+# pure Rust; and with the device's side of updates libgmcf.update.a, device.elf, and measured.elf, which tells its RAM. Exit status 77: no compiler for Rust or C.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR source=../common.sh
@@ -22,6 +22,8 @@ use_bare_metal build "$target"
 "${CARGO[@]}" --manifest-path ../../codec-c/Cargo.toml --target "$target" --no-default-features --features small
 mkdir -p "$out"
 cp "$CARGO_OUT/$target/release/libgmcf.a" "$out/libgmcf.a"
+"${CARGO[@]}" --manifest-path ../../codec-c/Cargo.toml --target "$target" --no-default-features --features small,update
+cp "$CARGO_OUT/$target/release/libgmcf.a" "$out/libgmcf.update.a"
 "${CARGO[@]}" --manifest-path ../Cargo.toml --target "$target" --bin link-check
 cp "$CARGO_OUT/$target/release/link-check" "$out/link-check.elf"
 
@@ -30,6 +32,8 @@ cp "$CARGO_OUT/$target/release/link-check" "$out/link-check.elf"
 compile=(arm-none-eabi-gcc -mcpu=cortex-m3 -mthumb -std=c99 -Os -Wall -Wextra -pedantic -Werror -ffreestanding
     -ffunction-sections -fdata-sections -I "$header" -nostdlib -Wl,--gc-sections,-z,noexecstack)
 "${compile[@]}" -T board.ld -L ../boards main.c host.c "$out/libgmcf.a" -o "$out/lm3s6965evb.elf"
+"${compile[@]}" -T device.ld -L ../boards device.c host.c "$out/libgmcf.update.a" -o "$out/device.elf"
+"${compile[@]}" -DMEASURE -T device.ld -L ../boards device.c host.c "$out/libgmcf.update.a" -o "$out/measured.elf"
 for parts in 1 2 3; do
     "${compile[@]}" -DPARTS=$parts link-check.c "$out/libgmcf.a" -o "$out/link-check.$parts.elf"
 done

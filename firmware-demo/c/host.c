@@ -8,6 +8,8 @@ enum {
     SYS_READ = 0x06,
     SYS_SEEK = 0x0a,
     SYS_FLEN = 0x0c,
+    SYS_CLOCK = 0x10,
+    SYS_TIME = 0x11,
     SYS_GET_CMDLINE = 0x15,
     SYS_EXIT = 0x18
 };
@@ -73,7 +75,23 @@ int host_write(struct host_file *file, const uint8_t *bytes, size_t len)
     return call(SYS_WRITE, (uintptr_t)block) == 0 ? 0 : -1;
 }
 
-int host_arguments(char *line, size_t len, const char *names[3])
+int host_write_at(const struct host_file *file, uint32_t offset, const uint8_t *bytes, uint32_t len)
+{
+    uintptr_t seek[2] = {(uintptr_t)file->handle, offset};
+    uintptr_t block[3] = {(uintptr_t)file->handle, (uintptr_t)bytes, len};
+
+    if (call(SYS_SEEK, (uintptr_t)seek) != 0) {
+        return -1;
+    }
+    return call(SYS_WRITE, (uintptr_t)block) == 0 ? 0 : -1;
+}
+
+uint32_t host_seed(void)
+{
+    return (uint32_t)call(SYS_TIME, 0) ^ (uint32_t)call(SYS_CLOCK, 0) << 20;
+}
+
+int host_arguments(char *line, size_t len, const char *names[], int count)
 {
     uintptr_t block[2] = {(uintptr_t)line, len};
     int word;
@@ -81,7 +99,7 @@ int host_arguments(char *line, size_t len, const char *names[3])
     if (call(SYS_GET_CMDLINE, (uintptr_t)block) != 0) {
         return -1;
     }
-    for (word = -1; word < 3; word++) {
+    for (word = -1; word < count; word++) {
         if (word >= 0) {
             names[word] = line;
         }
@@ -167,10 +185,101 @@ __attribute__((noinline)) uint32_t host_peak_stack(void)
     return (uint32_t)((uintptr_t)painted_top - (uintptr_t)word);
 }
 
+void *host_free_memory(void)
+{
+    return _stack_end;
+}
+
+static uint32_t watched;
+static int is_watched;
+
+__attribute__((noinline)) void host_watch_stack(void *end)
+{
+    uint32_t *now = stack_pointer(), used;
+    volatile uint32_t *word = end;
+
+    while (word < now && *word == PAINT) {
+        word++;
+    }
+    used = (uint32_t)((uintptr_t)_stack_start - (uintptr_t)word);
+    if (is_watched && used > watched) {
+        watched = used;
+    }
+    is_watched = 1;
+    for (word = end; word < now - 16; word++) {
+        *word = PAINT;
+    }
+}
+
+uint32_t host_watched_stack(void)
+{
+    return watched;
+}
+
+/* The PL011 of the LM3S6965. */
+
+#define UART0 0x4000c000u
+#define UART_DATA (*(volatile uint32_t *)(UART0 + 0x00))
+#define UART_FLAGS (*(volatile uint32_t *)(UART0 + 0x18))
+#define UART_LINE (*(volatile uint32_t *)(UART0 + 0x2c))
+#define UART_CONTROL (*(volatile uint32_t *)(UART0 + 0x30))
+
+enum {
+    BUSY = 1 << 3,
+    RX_EMPTY = 1 << 4,
+    TX_FULL = 1 << 5,
+    EIGHT_BITS_QUEUED = 3 << 5 | 1 << 4,
+    ENABLE = 1 << 9 | 1 << 8 | 1
+};
+
+void uart_open(void)
+{
+    UART_LINE = EIGHT_BITS_QUEUED;
+    UART_CONTROL = ENABLE;
+}
+
+size_t uart_receive(uint8_t *buffer, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && (n == 0 || (UART_FLAGS & RX_EMPTY) == 0)) {
+        while ((UART_FLAGS & RX_EMPTY) != 0) {
+        }
+        buffer[n++] = (uint8_t)UART_DATA;
+    }
+    return n;
+}
+
+void uart_send(const uint8_t *bytes, size_t len)
+{
+    while (len-- > 0) {
+        while ((UART_FLAGS & TX_FULL) != 0) {
+        }
+        UART_DATA = *bytes++;
+    }
+    while ((UART_FLAGS & BUSY) != 0) {
+    }
+}
+
+#define AIRCR (*(volatile uint32_t *)0xe000ed0cu)
+#define SYSTEM_RESET_REQUEST 0x05fa0004u
+
+void host_reset(void)
+{
+    AIRCR = SYSTEM_RESET_REQUEST;
+    for (;;) {
+    }
+}
+
 /* What the hardware starts with. */
 
 extern uint32_t _data_start[], _data_end[], _data_load[], _bss_start[], _bss_end[];
 extern int main(void);
+
+uint32_t host_statics(void)
+{
+    return (uint32_t)((uintptr_t)_bss_end - (uintptr_t)_data_start);
+}
 
 void reset(void)
 {

@@ -88,7 +88,7 @@ int main(void)
     const char *names[3];
     uint32_t new_len, stack;
 
-    if (host_arguments(line, sizeof line, names) != 0) {
+    if (host_arguments(line, sizeof line, names, 3) != 0) {
         host_print("error: the command line must be: demo OLD PATCH NEW\n");
         return 2;
     }

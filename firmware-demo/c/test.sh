@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The C firmware: builds it, rebuilds every bundled pair under QEMU and compares the bytes, sees it refuse what it must,
-# and holds the C interface to the flash that it may take:
+# and holds the C interface to the flash that it may take; then update-test.sh:
 #
 #     ./test.sh
 #
@@ -125,5 +125,9 @@ for image in "$board T" "link-check.1 W"; do
     arm-none-eabi-nm "$out/${image% *}.elf" | grep -q " ${image#* } gmcf_panic\$" || problem="not ${image#* } in ${image% *}"
 done
 judge "gmcf_panic" "$problem"
+# The device's side of updates, in a library with the feature `update`.
+problem=
+GMCF=$GMCF ./update-test.sh || problem="see above"
+judge "updates" "$problem"
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -1,5 +1,7 @@
 //! The C interface: `libgmcf.a` as cargo builds it for this machine, linked into C programs and run.
 
+mod device;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -214,14 +216,16 @@ fn wrong_arguments_are_refused() {
     succeed(program, |command| command.arg(folder().join("golden/riscv.gmcf")).arg(old));
 }
 
-/// The README shows parts of a program that is compiled and run above, not something like it.
+/// The README shows parts of programs that are compiled and run above, not something like them.
 #[test]
-fn readme_shows_the_tested_program() {
-    let [readme, example] =
-        ["README.md", "examples/apply.c"].map(|name| fs::read_to_string(codec_c().join(name)).unwrap());
-    let parts: Vec<_> = readme.split("```c\n").skip(1).map(|part| part.split("```").next().unwrap()).collect();
-    assert!(parts.len() >= 2);
-    for part in parts {
-        assert!(example.contains(part), "not in examples/apply.c:\n{part}");
+fn readme_shows_the_tested_programs() {
+    let readme = fs::read_to_string(codec_c().join("README.md")).unwrap();
+    let examples =
+        ["examples/apply.c", "examples/device.c"].map(|name| fs::read_to_string(codec_c().join(name)).unwrap());
+    let mut shown = [0; 2];
+    for part in readme.split("```c\n").skip(1).map(|part| part.split("```").next().unwrap()) {
+        let found = examples.iter().position(|example| example.contains(part));
+        shown[found.unwrap_or_else(|| panic!("in none of the examples:\n{part}"))] += 1;
     }
+    assert!(shown[0] >= 2 && shown[1] >= 2, "{shown:?}");
 }
