@@ -330,9 +330,12 @@ impl<'a, F: NorFlash> Journal<'a, F> {
             layout.check(&*flash)?;
         }
         let halves = Self::halves(flash, layout);
-        halves[1].erase(0, halves[1].len())?;
-        let mut journal = Self { halves, half: 1, at: halves[1].len(), number: 0, used: 0, record: first };
-        journal.set(first, buffer)?;
+        let mut journal = Self { halves, half: 0, at: u32::MAX, number: 0, used: 0, record: first };
+        // Into both halves, under the same number; each is erased as it would be when the other one is full.
+        for _ in 0..2 {
+            (journal.at, journal.used) = (u32::MAX, 0);
+            journal.set(first, buffer)?;
+        }
         Ok(journal)
     }
 
