@@ -140,6 +140,9 @@ impl Step {
 /// The step from `old` to `new` whose order makes the shortest script.
 fn step(new: &[u8], old: &[u8], room: &Room, options: &Options<'_>) -> Result<Step, CodecError> {
     let container = codec::compress(new, (!old.is_empty()).then_some(old), options)?.bytes;
+    // An old image that the container does not name, the device does not look at.
+    let (header, _) = Header::parse(&container)?;
+    let old = if header.old.is_some() { old } else { &[] };
     let units = trace(&container, old)?;
     let n = new.len().div_ceil(room.block as usize);
     let last = u16::try_from(n.saturating_sub(1)).map_err(|_| CodecError::TooLarge {
