@@ -79,7 +79,7 @@ done
 "$GMCF" flash "$work/flash" --for "$work/device.json" --image "$first" --version 1 --key "$work/test.pub.pem" >/dev/null
 cp "$work/flash" "$work/flash.first"
 release "$first" "$second" 2 test
-release "$first" "$second" 2 other
+release "$second" "$first" 3 other
 release "$second" "$first" 3 test
 
 # Undisturbed, and measured.
@@ -129,7 +129,7 @@ echo "$cuts power cuts, after which the device was in the states$found; then ver
 
 # What no key has signed is refused; what nobody confirms is rolled back after its three boots.
 status=0
-timeout 60 "$GMCF" push "$work/other.2" --device "tcp://127.0.0.1:$port" >"$work/push.log" 2>&1 || status=$?
+timeout 60 "$GMCF" push "$work/other.3" --device "tcp://127.0.0.1:$port" >"$work/push.log" 2>&1 || status=$?
 [ "$status" -eq 6 ] || fail "a forged update ended with status $status, not 6"
 said '^error: bad signature, index 0$'
 sends "$work/test.3"

@@ -11,6 +11,7 @@ use crate::release;
 use crate::report::format::{hex, seconds, thousands};
 use update_core::keys::Rotation;
 use update_core::link::Info;
+use update_core::record::State;
 
 pub(super) fn run(args: &PushArgs) -> Result<(), CliError> {
     let file = read(&args.update)?;
@@ -51,7 +52,8 @@ pub(super) fn run(args: &PushArgs) -> Result<(), CliError> {
     drop(bar);
     let report = pushed.map_err(|source| CliError::Push { place, source })?;
     print(&verdict(&report, file.len() as u64))?;
-    if report.outcome == Outcome::Running {
+    let trial = report.after.state == State::Trial as u8;
+    if report.outcome == Outcome::Running || report.outcome == Outcome::There && trial {
         note("note: the new image is on trial until it is confirmed, by itself or with --confirm");
     }
     Ok(())
@@ -77,6 +79,7 @@ fn verdict(report: &Report, sent: u64) -> String {
     };
     let told = match report.outcome {
         Outcome::Installed => format!("installed; version {} runs until the next restart", report.after.version),
+        Outcome::There => format!("ran already: {}", image(&report.after)),
         Outcome::Running => format!("runs now, on trial: {}", image(&report.after)),
         Outcome::Confirmed => format!("runs now, confirmed: {}", image(&report.after)),
     };

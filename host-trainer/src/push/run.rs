@@ -34,6 +34,8 @@ pub struct Choice {
 pub enum Outcome {
     /// Installed: the new image runs after the next restart.
     Installed,
+    /// The new image ran already.
+    There,
     /// The new image runs.
     Running,
     /// The new image runs and stays.
@@ -108,8 +110,9 @@ pub fn run(
         return Ok(report);
     }
 
-    report.outcome = Outcome::Running;
-    if !fits(update, &before).is_err_and(|error| matches!(error, PushError::There)) {
+    let there = matches!(fits(update, &before), Err(PushError::There));
+    report.outcome = if there { Outcome::There } else { Outcome::Running };
+    if !there {
         report.after = line.restarted(&installed, settings, &mut report.traffic)?;
         if report.after.image == before.image {
             return Err(PushError::NotTaken { version: report.after.version });

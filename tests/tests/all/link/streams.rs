@@ -201,6 +201,21 @@ fn what_was_made_against_another_image_is_not_sent() {
     assert_eq!(server.target.lock().unwrap().counts, [0; 4]);
 }
 
+#[test]
+fn what_runs_already_is_not_sent() {
+    let made = tests::rig::update(&tests::data::lines(3000), None, 2, None);
+    let update = split(&made.bytes).unwrap();
+    let mut target = Recorder::expecting(update);
+    (target.info.version, target.info.image) = (2, made.manifest.image.old().0);
+    let server = Server::start(target, &[]);
+    let report = server.push(update, &Choice { confirm: false, ..ALL }).unwrap();
+    assert_eq!(report.outcome, Outcome::There);
+    assert_eq!(server.target.lock().unwrap().counts, [0; 4]);
+    // A trial whose confirmation was lost is confirmed.
+    let report = server.push(update, &ALL).unwrap();
+    assert_eq!((report.outcome, server.target.lock().unwrap().counts), (Outcome::Confirmed, [0, 0, 1, 0]));
+}
+
 #[cfg(unix)]
 #[test]
 fn over_a_serial_line() {
