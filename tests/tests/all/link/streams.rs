@@ -206,7 +206,7 @@ fn what_runs_already_is_not_sent() {
     let made = tests::rig::update(&tests::data::lines(3000), None, 2, None);
     let update = split(&made.bytes).unwrap();
     let mut target = Recorder::expecting(update);
-    (target.info.version, target.info.image) = (2, made.manifest.image.old().0);
+    (target.info.version, target.info.state, target.info.image) = (2, state::TRIAL, made.manifest.image.old().0);
     let server = Server::start(target, &[]);
     let report = server.push(update, &Choice { confirm: false, ..ALL }).unwrap();
     assert_eq!(report.outcome, Outcome::There);
