@@ -40,6 +40,16 @@ while IFS=$'\t' read -r board target _; do
         done
         echo "port $port is not to be had (try $try)" >&2
     done
+    # The image says when its port is open.
+    if [ "$(timeout 30 head -c 1 <&3)" != '!' ]; then
+        cat "$work/qemu.log" >&2
+        echo "FAILED: $board: it does not say that it is ready" >&2
+        failed=$((failed + 1))
+        kill "$running" 2>/dev/null || true
+        wait "$running" || true
+        exec 3>&-
+        continue
+    fi
     start=$(date +%s%N)
     cat "$work/sent" >&3 &
     sender=$!

@@ -1,4 +1,5 @@
-//! Sends back what the serial port receives, and ends after a line feed. `uart-test.sh` runs it.
+//! Says that it is ready with a byte, sends back what the serial port receives, and ends after a line feed.
+//! `uart-test.sh` runs it.
 #![no_std]
 #![no_main]
 
@@ -11,6 +12,8 @@ use semihosting::process::ExitCode;
 fn main() -> ! {
     // SAFETY: the only place in this image that opens the port.
     let mut uart = unsafe { Uart::open() };
+    // What came before the port was open may be lost: opening empties the queues of some.
+    let Ok(()) = uart.write_all(b"!");
     let mut buffer = [0; 32];
     loop {
         let Ok(n) = uart.read(&mut buffer);
