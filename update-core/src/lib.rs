@@ -18,6 +18,7 @@ pub mod inplace;
 pub mod keys;
 pub mod link;
 pub mod manifest;
+mod payload;
 pub mod record;
 pub mod updater;
 

@@ -4,19 +4,19 @@ use core::cell::RefCell;
 
 use codec_core::Error as E;
 use codec_core::container::digest::Hasher;
-use codec_core::container::v2::{Header, MAX_HEADER_LEN};
+use codec_core::container::v2::Header;
 use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits::Profile;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
-use crate::download::{Download, Reader};
+use crate::download::Download;
 use crate::flash::{Layout, Operation, Partition, Slots, Writer, log};
 use crate::inplace::mover::{Mover, Scratch, ScriptWriter};
-use crate::inplace::plan::Plan;
 use crate::inplace::script::Scripter;
 use crate::link::{Info, Target};
 use crate::manifest::{MANIFEST_LEN, Manifest, Mode, PayloadDigest};
+use crate::payload::{Feed, Step};
 use crate::record::{Image, Journal, RECORD_LEN, Record, State};
 
 /// What a device is.
@@ -382,7 +382,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         scratch: Partition<'a, F>,
         decoder: &impl Fn(Partition<'a, F>) -> D,
     ) -> Result<(), Error> {
-        let mut step = self.step()?;
+        let step = self.step()?;
         let Header { new_len, old, .. } = step.header;
         let old_len = old.map_or(0, |old| old.len).min(slot.len());
         if new_len > slot.len() {
@@ -391,7 +391,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         let scratch = Scratch::new(scratch, &step.plan)?;
         let mut scripter = Scripter::new(&step.plan, old_len, new_len);
         let mut sink = ScriptWriter::new(scratch, self.buffers.output)?;
-        let mut feed = Feed::new(step.reader.take()?, self.buffers.input);
+        let mut feed = Feed::new(self.download.reader(step.container), self.buffers.input);
         let mut source = slot.part(0, old_len);
         let mut decoder = decoder(source);
         loop {
@@ -422,35 +422,8 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     /// The step of an update in place that comes next.
-    fn step(&self) -> Result<Step<'a, F>, Error> {
-        let mut at = MANIFEST_LEN as u32;
-        let mut count = [0];
-        let read = |at: u32, buf: &mut [u8]| self.download.reader(at).read(buf);
-        read(at, &mut count)?;
-        at += 1;
-        let wanted = self.record().step;
-        if wanted >= count[0] {
-            return Err(E::OutOfRange { field: "n_steps", found: wanted.into(), limit: count[0].into() }.into());
-        }
-        let mut number = 0;
-        loop {
-            let mut plan = [0; Plan::MAX_LEN];
-            let have = read(at, &mut plan)?;
-            let head = plan.first_chunk().filter(|_| have >= Plan::HEAD_LEN);
-            let need = Plan::HEAD_LEN as u64;
-            let len = Plan::len_of(head.ok_or(E::Truncated { field: "plan", need, have: have as u64 })?)?;
-            let container = at.saturating_add(len as u32);
-            let mut bytes = [0; MAX_HEADER_LEN];
-            let have_header = read(container, &mut bytes)?;
-            let (header, header_len) = Header::parse(&bytes[..have_header])?;
-            if number == wanted {
-                let plan = Plan::parse(&plan[..have.min(len)], header.new_len)?;
-                let reader = StepReader(Some(self.download.reader(container)));
-                return Ok(Step { plan, header, reader, last: number + 1 == count[0] });
-            }
-            at = container.saturating_add(header_len as u32).saturating_add(header.payload_len);
-            number += 1;
-        }
+    fn step(&self) -> Result<Step, Error> {
+        Step::find(&self.download, self.record().step)
     }
 
     /// Replaces the blocks that are not recorded as done, and goes on to the next step or to reading back.
@@ -556,62 +529,6 @@ pub(crate) fn holds<F: NorFlash>(slot: &Partition<'_, F>, image: &Image) -> Resu
     let mut digest = Hasher::new();
     slot.scan(0, image.len, |bytes| digest.update(bytes))?;
     Ok(digest.finish() == image.id)
-}
-
-/// One step of an update in place.
-struct Step<'a, F> {
-    plan: Plan,
-    header: Header,
-    reader: StepReader<'a, F>,
-    last: bool,
-}
-
-/// The container's bytes, which are read once.
-struct StepReader<'a, F>(Option<Reader<'a, F>>);
-
-impl<'a, F> StepReader<'a, F> {
-    fn take(&mut self) -> Result<Reader<'a, F>, Error> {
-        self.0.take().ok_or(Error::Malformed(E::Finished))
-    }
-}
-
-/// What the decoder takes, piece by piece.
-struct Feed<'a, 'b, F> {
-    reader: Reader<'a, F>,
-    buffer: &'b mut [u8],
-    start: usize,
-    end: usize,
-}
-
-impl<'a, 'b, F: NorFlash> Feed<'a, 'b, F> {
-    fn new(reader: Reader<'a, F>, buffer: &'b mut [u8]) -> Self {
-        Self { reader, buffer, start: 0, end: 0 }
-    }
-
-    /// What is at hand; empty at the end only.
-    fn rest(&mut self) -> Result<&[u8], Error> {
-        if self.start == self.end {
-            (self.start, self.end) = (0, self.reader.read(self.buffer)?);
-        }
-        Ok(&self.buffer[self.start..self.end])
-    }
-
-    fn took(&mut self, n: usize) {
-        self.start = (self.start + n).min(self.end);
-    }
-
-    fn is_empty(&mut self) -> Result<bool, Error> {
-        Ok(self.rest()?.is_empty())
-    }
-
-    /// Nothing must follow the container.
-    fn ended(&mut self) -> Result<(), Error> {
-        let left = self.rest()?.len();
-        if left > 0 {
-            return Err(E::OutOfRange { field: "payload", found: left as u64, limit: 0 }.into());
-        }
-        Ok(())
-    }
 }
 
 /// An [`Updater`] with what it needs to serve the link: a decoder when it installs, and a way to restart.
