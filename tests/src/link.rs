@@ -121,6 +121,10 @@ impl Target for Recorder {
 
     fn confirm(&mut self) -> Result<(), Error> {
         self.trouble()?;
+        // Asked again, since the answer was lost with the power: it is confirmed.
+        if self.info.state == state::IDLE && self.counts[2] > 0 {
+            return Ok(());
+        }
         if self.info.state != state::TRIAL {
             return Err(Error::WrongState { state: self.info.state });
         }

@@ -120,7 +120,7 @@ pub trait Target {
     /// Why not; the image that runs is then as it was.
     fn install(&mut self) -> Result<(), Error>;
 
-    /// The image that runs is good: it stays. Called after the first boot of a new image.
+    /// The image that runs is good: it stays. Called after the first boot of a new image; once more is no error.
     ///
     /// # Errors
     /// [`Error::WrongState`] when nothing is to be confirmed; errors of the flash.
