@@ -12,7 +12,7 @@ use super::key::public;
 use super::output::{print, shown};
 use crate::codec::CodecError;
 use crate::release::device::Device;
-use crate::report::format::thousands;
+use crate::report::format::{hex, thousands};
 
 pub(super) fn run(args: &FlashArgs) -> Result<(), CliError> {
     let device = device(&args.device)?;
@@ -74,8 +74,7 @@ fn table(record: &Record) -> String {
     text += &format!("active slot: {}\n", record.active);
     for (slot, key) in record.keys.slots.iter().enumerate() {
         if *key != [0; KEY_LEN] {
-            let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
-            text += &format!("key {slot}: {hex}\n");
+            text += &format!("key {slot}: {}\n", hex(key));
         }
     }
     if record.failure > 0 {

@@ -12,6 +12,13 @@ pub(super) fn run(args: &ReleaseArgs) -> Result<(), CliError> {
     let device = flash::device(&args.device)?;
     let key = secret(&args.key)?;
     let new = read(&args.new)?;
+    if new.len() as u64 > u64::from(device.slot) {
+        return Err(CliError::Input {
+            path: args.new.clone(),
+            what: format!("the image has {} bytes, a slot has {}", new.len(), device.slot),
+            hint: "make the image smaller, or the slots larger".into(),
+        });
+    }
     let old = args.old.as_deref().map(read).transpose()?;
     let profile = device.profile().map_err(|what| CliError::Internal { what })?;
     let bar = Bar::new();
@@ -27,13 +34,6 @@ pub(super) fn run(args: &ReleaseArgs) -> Result<(), CliError> {
     let made = release(&new, old.as_deref(), &settings)
         .map_err(CliError::codec(format!("make an update of {}", shown(&args.new))))?;
     drop(bar);
-    if new.len() as u64 > u64::from(device.slot) {
-        return Err(CliError::Input {
-            path: args.new.clone(),
-            what: format!("the image has {} bytes, a slot has {}", new.len(), device.slot),
-            hint: "make the image smaller, or the slots larger".into(),
-        });
-    }
     write(&args.output, &made.bytes)?;
     summary(&args.output, &report(&made, new.len()))
 }
