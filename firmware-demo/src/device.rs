@@ -99,12 +99,7 @@ pub fn pick(flash: &RefCell<FileFlash>) -> Result<Option<(u8, u32)>, Failure> {
         Boot::Run { slot, image, trial } => {
             let name = if slot == 0 { 'A' } else { 'B' };
             let state = if trial { "trial" } else { "settled" };
-            println!(
-                "boot: slot {name}, version {}, {state}, {} bytes, id {}",
-                image.version,
-                image.len,
-                Hex(&image.id.0)
-            );
+            println!("boot: slot {name}, version {}, {state}, {} bytes, id {}", image.version, image.len, image.id);
             Ok(Some((slot, image.len)))
         }
         // With two slots there is nothing to resume before the link is served.
@@ -242,13 +237,4 @@ fn decoder(old: Running) -> Decoder<Old<Running>> {
     Old::<Running>::set(old);
     // A constant of zeros is written to its place. What a function returns would be copied there.
     const { Decoder::new(Old::NEW) }
-}
-
-/// Bytes in hex.
-struct Hex<'a>(&'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
 }
