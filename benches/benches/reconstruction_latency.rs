@@ -30,7 +30,7 @@ fn cases() -> Vec<Case> {
     let updates = benches::updates().into_iter();
     let all = updates.flat_map(|update| Profile::ALL.map(|profile| (update.clone(), profile)));
     all.map(|(update, profile)| {
-        let options = Options { profile, format: Format::V2, progress: None };
+        let options = Options { profile, format: Format::V2, base: None, progress: None };
         let made = codec::compress(&update.new, Some(&update.old), &options).expect("the update compresses");
         Case { update, profile, container: made.bytes }
     })

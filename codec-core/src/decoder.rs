@@ -5,6 +5,7 @@ use crate::container::digest::{Hasher, Id};
 use crate::container::v2::{Header, MAX_HEADER_LEN, Mode};
 use crate::delta::map::{MapModel, Segment};
 use crate::entropy::RangeDecoder;
+use crate::neural::{NoBase, Resident};
 use crate::predict::prior::PRIOR;
 use crate::predict::{Files, MAX_STEP, MAX_STEP_BITS, Rebuilder};
 use crate::reloc::IsaKind;
@@ -68,7 +69,7 @@ const _: () = assert!(ADDRESS_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT
 /// Nothing is written before header, budgets and the old image's identity have been checked. After an error, and
 /// after [`Status::Done`], every call returns [`Error::Finished`].
 #[derive(Debug)]
-pub struct Decoder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> {
+pub struct Decoder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B = NoBase> {
     phase: Phase,
     header: heapless::Vec<u8, MAX_HEADER_LEN>,
     /// At most one; not an `Option`, whose `None` need not be zero bits.
@@ -79,19 +80,28 @@ pub struct Decoder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: 
     map: MapModel,
     addresses: AddressCode,
     address: AddressModel,
-    rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>,
+    rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX, B>,
     /// Likewise. Of all that was written.
     digest: heapless::Vec<Hasher, 1>,
     pending: heapless::Vec<u8, MAX_STEP>,
 }
 
-impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
+impl<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
     Decoder<O, WORDS, REWRITES, HISTORY, INDEX>
 {
-    /// A decoder that reads the old image through `old`; an empty source when there is none.
+    /// A decoder that reads the old image through `old`; an empty source when there is none. It has no base model.
     ///
     /// All its bits are zero, but for the storage's: a `static` decoder takes no flash.
     pub const fn new(old: O) -> Self {
+        Self::with_base(old, NoBase)
+    }
+}
+
+impl<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B>
+    Decoder<O, WORDS, REWRITES, HISTORY, INDEX, B>
+{
+    /// As [`Decoder::new`], with a base model.
+    pub const fn with_base(old: O, base: B) -> Self {
         Self {
             phase: Phase::Header,
             header: heapless::Vec::new(),
@@ -101,12 +111,16 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             map: MapModel::zero(),
             addresses: AddressCode::zero(),
             address: AddressModel::new(IsaKind::Plain),
-            rebuilder: Rebuilder::new(old),
+            rebuilder: Rebuilder::new(old, base),
             digest: heapless::Vec::new(),
             pending: heapless::Vec::new(),
         }
     }
+}
 
+impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B: Resident>
+    Decoder<O, WORDS, REWRITES, HISTORY, INDEX, B>
+{
     /// What the old image is read through.
     pub fn storage(&mut self) -> &mut O {
         self.rebuilder.storage()
@@ -297,7 +311,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.addresses.start();
         if header.mode != Mode::Stored {
             let files = Files { old_len, new_len: header.new_len };
-            self.rebuilder.start(files, &header.profile.parameters(), PRIOR)?;
+            self.rebuilder.start(files, &header.profile.parameters(), PRIOR, header.base)?;
         }
         Ok(match header.mode {
             Mode::Stored => Phase::Stored,
@@ -413,8 +427,8 @@ pub trait Rebuild {
     fn header(&self) -> Option<&Header>;
 }
 
-impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> Rebuild
-    for Decoder<O, WORDS, REWRITES, HISTORY, INDEX>
+impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B: Resident>
+    Rebuild for Decoder<O, WORDS, REWRITES, HISTORY, INDEX, B>
 {
     fn update(&mut self, input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
         self.update(input, output)

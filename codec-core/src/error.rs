@@ -72,6 +72,15 @@ pub enum Error {
         /// Identity of the image at hand (first 8 bytes).
         found: [u8; 8],
     },
+    /// The container needs a base model, and this decoder has none.
+    BaseMissing,
+    /// The container needs another base model.
+    WrongBase {
+        /// Identity that the container names.
+        expected: [u8; 4],
+        /// Identity of the model at hand.
+        found: [u8; 4],
+    },
     /// The rebuilt content does not have the digest that the container promises. Discard it.
     DigestMismatch {
         /// First 8 bytes of the promised digest.
@@ -150,6 +159,10 @@ impl fmt::Display for Error {
             Self::OldMissing => f.write_str("this is a delta: the old image is needed"),
             Self::WrongOld { expected, found } => {
                 write!(f, "wrong old image: the delta was made against {expected:02x?}, this one is {found:02x?}")
+            }
+            Self::BaseMissing => f.write_str("this container needs a base model, and there is none"),
+            Self::WrongBase { expected, found } => {
+                write!(f, "wrong base model: the container needs {expected:02x?}, this one is {found:02x?}")
             }
             Self::DigestMismatch { expected, found } => {
                 write!(f, "digest mismatch: expected {expected:02x?}, rebuilt content has {found:02x?}; discard it")

@@ -12,6 +12,7 @@ pub mod entropy;
 pub mod error;
 pub mod limits;
 pub mod mix;
+pub mod neural;
 pub mod predict;
 pub mod reloc;
 pub mod storage;

@@ -2,6 +2,7 @@
 
 use crate::Error;
 use crate::decoder::Decoder;
+use crate::neural::NoBase;
 
 /// How much of each table the two ends use. Both must use the same; a larger decoder leaves the rest idle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,13 +119,13 @@ const MEDIUM_WORDS: usize = 94 << 10;
 pub const HOST_WORDS: usize = 4544 << 10;
 
 /// A decoder of profile `tiny`.
-pub type Tiny<O> = Decoder<O, TINY_WORDS, { 1 << 6 }, { 1 << 6 }, { 1 << 4 }>;
+pub type Tiny<O, B = NoBase> = Decoder<O, TINY_WORDS, { 1 << 6 }, { 1 << 6 }, { 1 << 4 }, B>;
 /// A decoder of profile `small`.
-pub type Small<O> = Decoder<O, SMALL_WORDS, { 1 << 8 }, { 1 << 11 }, { 1 << 9 }>;
+pub type Small<O, B = NoBase> = Decoder<O, SMALL_WORDS, { 1 << 8 }, { 1 << 11 }, { 1 << 9 }, B>;
 /// A decoder of profile `medium`.
-pub type Medium<O> = Decoder<O, MEDIUM_WORDS, { 1 << 10 }, { 1 << 13 }, { 1 << 13 }>;
+pub type Medium<O, B = NoBase> = Decoder<O, MEDIUM_WORDS, { 1 << 10 }, { 1 << 13 }, { 1 << 13 }, B>;
 /// A decoder of profile `host`. Too large for a stack: box it.
-pub type Host<O> = Decoder<O, HOST_WORDS, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+pub type Host<O, B = NoBase> = Decoder<O, HOST_WORDS, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }, B>;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::base::{Resident, Shipped};
 use crate::fit::encode::{Encoded, Job, account, decoder_ram, with_big_stack};
 use crate::fit::search::smallest;
 use crate::layered;
@@ -10,6 +11,7 @@ use codec_core::container::v2::{Header, Mode};
 use codec_core::decoder::{Decoder, Status};
 use codec_core::delta::chain::{Budgets, Chain, Content, Link};
 use codec_core::limits;
+use codec_core::neural;
 use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::address::{AddressModel, Stretch};
 use codec_core::storage::ReadAt;
@@ -35,6 +37,8 @@ pub struct Options<'a> {
     pub profile: Profile,
     /// Encoding of the container.
     pub format: Format,
+    /// Base model that the device holds, if any.
+    pub base: Option<Resident<'a>>,
     /// Told about every step, if given.
     pub progress: Option<Progress<'a>>,
 }
@@ -78,6 +82,10 @@ pub struct Breakdown {
     pub digest: String,
     /// Identity of the old image, hex.
     pub old_id: Option<String>,
+    /// Identity of the base model, hex, where one is needed.
+    pub base_id: Option<String>,
+    /// Its name, if it ships.
+    pub base_name: Option<&'static str>,
 }
 
 /// One kind of bits in a container.
@@ -167,7 +175,7 @@ fn check_len(what: &'static str, content: &[u8]) -> Result<(), CodecError> {
 pub fn compress(new: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result<Compressed, CodecError> {
     check_len("the new file", new)?;
     check_len("the old file", old.unwrap_or(&[]))?;
-    let job = Job { new, old, profile: options.profile, prior: PRIOR };
+    let job = Job { new, old, profile: options.profile, prior: PRIOR, base: options.base };
     let watch = |done, all| {
         if let Some(progress) = options.progress {
             progress("fit", done, all);
@@ -187,21 +195,26 @@ pub fn compress(new: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result
 /// [`CodecError::Refused`] with the named error of the format or the decoder; contents longer than [`MAX_SIZE`] are
 /// refused.
 pub fn apply(containers: &[&[u8]], old: Option<&[u8]>) -> Result<Vec<u8>, CodecError> {
-    apply_within(containers, old, MAX_SIZE)
+    apply_within(containers, old, MAX_SIZE, None)
 }
 
 /// As [`apply`], where no content may be longer than `max_size` bytes. A longer one is refused before memory is taken
-/// for it.
+/// for it. A base model of the user's own can be given; those that ship are always there.
 ///
 /// # Errors
 /// As [`apply`].
-pub fn apply_within(containers: &[&[u8]], old: Option<&[u8]>, max_size: u32) -> Result<Vec<u8>, CodecError> {
+pub fn apply_within(
+    containers: &[&[u8]],
+    old: Option<&[u8]>,
+    max_size: u32,
+    base: Option<Resident<'_>>,
+) -> Result<Vec<u8>, CodecError> {
     let airs = containers.iter().map(|c| layered::air_of(c, max_size)).collect::<Result<Vec<_>, _>>()?;
     let headers = airs.iter().map(|air| Ok(Header::parse(air)?.0)).collect::<Result<Vec<_>, CodecError>>()?;
     check_chain(&headers, old, max_size)?;
     let mut content: Option<Vec<u8>> = None;
     for (air, container) in airs.iter().zip(containers) {
-        let rebuilt = decode(air, content.as_deref().or(old))?;
+        let rebuilt = decode(air, content.as_deref().or(old), base)?;
         layered::verify(container, &rebuilt)?;
         content = Some(rebuilt);
     }
@@ -239,12 +252,26 @@ pub fn is_delta(container: &[u8]) -> Result<bool, CodecError> {
     Ok(Header::parse(&layered::air_of(container, MAX_SIZE)?)?.0.old.is_some())
 }
 
+/// The base model that a container names: the user's own if that is it, or one that ships.
+///
+/// # Errors
+/// [`codec_core::Error::WrongBase`] when it is neither, and the user has one; [`codec_core::Error::BaseMissing`].
+fn base_of<'a>(header: &Header, base: Option<Resident<'a>>) -> Result<Option<Resident<'a>>, codec_core::Error> {
+    let Some(id) = header.base else { return Ok(None) };
+    match (base, Shipped::with_id(id)) {
+        (Some(base), _) if base.id == id => Ok(Some(base)),
+        (_, Some(shipped)) => shipped.open().map(Some),
+        (Some(base), None) => Err(codec_core::Error::WrongBase { expected: id.0, found: base.id.0 }),
+        (None, None) => Err(codec_core::Error::BaseMissing),
+    }
+}
+
 /// Makes one delta of two that follow each other. `old` is what the first was made against.
 ///
 /// # Errors
 /// As [`apply`] and [`compress`].
 pub fn squash(a: &[u8], b: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result<Compressed, CodecError> {
-    let new = apply(&[a, b], old)?;
+    let new = apply_within(&[a, b], old, MAX_SIZE, options.base)?;
     // A whole file needs no old image, whatever follows it.
     let old = if is_delta(a)? && is_delta(b)? { old } else { None };
     compress(&new, old, options)
@@ -254,16 +281,17 @@ pub fn squash(a: &[u8], b: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> 
 ///
 /// # Errors
 /// [`CodecError::Refused`] with the named error of the format or the decoder.
-pub fn inspect(container: &[u8], old: Option<&[u8]>) -> Result<Breakdown, CodecError> {
+pub fn inspect(container: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>) -> Result<Breakdown, CodecError> {
     let air = layered::air_of(container, MAX_SIZE)?;
     let (header, header_len) = Header::parse(&air)?;
     let known = header.mode != Mode::Stored && (header.old.is_none() || old.is_some());
     let found = if known {
         // Refuses what does not decode, before it is read without checks.
         check_chain(&[header], old, MAX_SIZE)?;
-        let rebuilt = decode(&air, old)?;
+        let rebuilt = decode(&air, old, base)?;
         layered::verify(container, &rebuilt)?;
-        breakdown(&with_big_stack(|| account(&air, old.unwrap_or(&[]), PRIOR))?)?
+        let base = base_of(&header, base)?;
+        breakdown(&with_big_stack(|| account(&air, old.unwrap_or(&[]), PRIOR, base))?)?
     } else {
         let expected = header_len as u64 + u64::from(header.payload_len);
         if air.len() as u64 != expected {
@@ -277,17 +305,18 @@ pub fn inspect(container: &[u8], old: Option<&[u8]>) -> Result<Breakdown, CodecE
 }
 
 /// Rebuilds one version 2 file.
-fn decode(air: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, codec_core::Error> {
+fn decode(air: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>) -> Result<Vec<u8>, codec_core::Error> {
     let (header, _) = Header::parse(air)?;
     if header.old.is_some() && old.is_none() {
         return Err(codec_core::Error::OldMissing);
     }
     let (old, new_len) = (old.unwrap_or(&[]), header.new_len);
+    let held = base_of(&header, base)?.map(|base| base.held());
     match header.profile {
-        Profile::Tiny => pump(|| limits::Tiny::new(old), air, new_len),
-        Profile::Small => pump(|| limits::Small::new(old), air, new_len),
-        Profile::Medium => pump(|| limits::Medium::new(old), air, new_len),
-        Profile::Host => with_big_stack(|| pump(|| limits::Host::new(old), air, new_len)),
+        Profile::Tiny => pump(|| limits::Tiny::with_base(old, held), air, new_len),
+        Profile::Small => pump(|| limits::Small::with_base(old, held), air, new_len),
+        Profile::Medium => pump(|| limits::Medium::with_base(old, held), air, new_len),
+        Profile::Host => with_big_stack(|| pump(|| limits::Host::with_base(old, held), air, new_len)),
     }
 }
 
@@ -295,8 +324,8 @@ fn decode(air: &[u8], old: Option<&[u8]>) -> Result<Vec<u8>, codec_core::Error> 
 /// header that lies about `new_len`, in bytes, takes no memory. Never inlined, so that a decoder on its way to the heap
 /// passes through the stack frame of its own profile alone.
 #[inline(never)]
-fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize>(
-    make: impl FnOnce() -> Decoder<O, A, B, C, D>,
+fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize, R: neural::Resident>(
+    make: impl FnOnce() -> Decoder<O, A, B, C, D, R>,
     mut input: &[u8],
     new_len: u32,
 ) -> Result<Vec<u8>, codec_core::Error> {
@@ -351,6 +380,8 @@ fn of_header(header: &Header, total: usize, parts: Vec<Part>) -> Breakdown {
         decoder_ram: decoder_ram(header.profile) as u64,
         digest: header.digest.to_string(),
         old_id: header.old.map(|old| old.id.to_string()),
+        base_id: header.base.map(|base| base.to_string()),
+        base_name: header.base.and_then(Shipped::with_id).map(|shipped| shipped.name),
     }
 }
 

@@ -33,7 +33,7 @@ pub fn container(header: Header, payload: &[u8]) -> Vec<u8> {
 pub fn delta(profile: Profile, old: &[u8], new: &[u8]) -> Header {
     let from = Old { len: old.len() as u32, id: Id::of(old).old() };
     let (new_len, digest) = (new.len() as u32, Id::of(new));
-    Header { profile, mode: Mode::Coded, new_len, old: Some(from), payload_len: 0, digest }
+    Header { profile, mode: Mode::Coded, new_len, old: Some(from), base: None, payload_len: 0, digest }
 }
 
 /// What the head's instruction set says beside its number when stretches are read with others.

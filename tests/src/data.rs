@@ -37,7 +37,7 @@ impl Pair {
 
 /// Options without a progress bar.
 pub fn options(profile: Profile, format: Format) -> Options<'static> {
-    Options { profile, format, progress: None }
+    Options { profile, format, base: None, progress: None }
 }
 
 /// This package's folder.

@@ -58,6 +58,7 @@ fn update() {
         mode: Coding::Stored,
         new_len: 3,
         old: None,
+        base: None,
         payload_len: 3,
         digest: Id::of(image),
     };

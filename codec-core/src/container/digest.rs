@@ -24,6 +24,8 @@ use sha2::Digest as _;
 pub const ID_LEN: usize = 16;
 /// Bytes of an [`OldId`].
 pub const OLD_ID_LEN: usize = 8;
+/// Bytes of a [`BaseId`].
+pub const BASE_ID_LEN: usize = 4;
 /// Bytes of a SHA-512 digest.
 pub const SHA512_LEN: usize = 64;
 
@@ -37,6 +39,12 @@ pub struct Id(pub [u8; ID_LEN]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OldId(pub [u8; OLD_ID_LEN]);
 
+/// Short identity by which a container names the base model that it needs: the first 4 bytes of the model's [`Id`].
+///
+/// It guards against a mix-up: a device holds one model or a few, and what was rebuilt is checked against a full [`Id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BaseId(pub [u8; BASE_ID_LEN]);
+
 impl Id {
     /// The identity of `content`.
     pub fn of(content: &[u8]) -> Self {
@@ -48,6 +56,11 @@ impl Id {
     /// The short identity by which a delta against this content names it.
     pub fn old(&self) -> OldId {
         OldId(prefix(&self.0))
+    }
+
+    /// The short identity by which a container names this base model.
+    pub fn base(&self) -> BaseId {
+        BaseId(prefix(&self.0))
     }
 }
 
@@ -65,6 +78,12 @@ impl fmt::Display for Id {
 }
 
 impl fmt::Display for OldId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Display for BaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(f, &self.0)
     }

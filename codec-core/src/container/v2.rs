@@ -1,6 +1,6 @@
 //! GMCF version 2, the air format: the header. FORMAT.md, section 6, is normative.
 
-use super::digest::{ID_LEN, Id, OLD_ID_LEN, OldId};
+use super::digest::{BASE_ID_LEN, BaseId, ID_LEN, Id, OLD_ID_LEN, OldId};
 use crate::Error;
 use crate::entropy::number::{unzigzag, zigzag};
 use crate::limits::Profile;
@@ -9,7 +9,7 @@ use crate::limits::Profile;
 pub const MAGIC: u8 = 0xc7;
 
 /// Longest header, bytes.
-pub const MAX_HEADER_LEN: usize = 2 + 3 * MAX_VARINT_LEN + OLD_ID_LEN + ID_LEN;
+pub const MAX_HEADER_LEN: usize = 2 + 3 * MAX_VARINT_LEN + OLD_ID_LEN + BASE_ID_LEN + ID_LEN;
 
 /// Longest varint of 32 bits.
 const MAX_VARINT_LEN: usize = 5;
@@ -20,7 +20,8 @@ mod flag {
     pub const DELTA: u8 = 0b0000_0100;
     pub const CODED: u8 = 0b0000_1000;
     pub const PRIMED: u8 = 0b0001_0000;
-    pub const RESERVED: u8 = 0b1110_0000;
+    pub const BASE: u8 = 0b0010_0000;
+    pub const RESERVED: u8 = 0b1100_0000;
 }
 
 /// How the payload says what the new file is.
@@ -54,6 +55,8 @@ pub struct Header {
     pub new_len: u32,
     /// The old image, for a delta.
     pub old: Option<Old>,
+    /// Base model that the payload was coded with, if any.
+    pub base: Option<BaseId>,
     /// Length of the payload that follows the header, bytes.
     pub payload_len: u32,
     /// Digest of the new file.
@@ -135,13 +138,23 @@ impl Header {
         } else {
             None
         };
+        let base = if flags & flag::BASE != 0 {
+            if mode == Mode::Stored {
+                return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
+            }
+            let mut id = [0; BASE_ID_LEN];
+            id.copy_from_slice(r.take("base_id", BASE_ID_LEN)?);
+            Some(BaseId(id))
+        } else {
+            None
+        };
         let payload_len = match mode {
             Mode::Stored => new_len,
             Mode::Coded | Mode::Primed => r.varint("payload_len")?,
         };
         let mut digest = [0; ID_LEN];
         digest.copy_from_slice(r.take("digest", ID_LEN)?);
-        Ok((Self { profile, mode, new_len, old, payload_len, digest: Id(digest) }, r.at))
+        Ok((Self { profile, mode, new_len, old, base, payload_len, digest: Id(digest) }, r.at))
     }
 
     /// The header's bytes.
@@ -159,6 +172,9 @@ impl Header {
         if self.old.is_some() {
             flags |= flag::DELTA;
         }
+        if self.base.is_some() {
+            flags |= flag::BASE;
+        }
         let full = |_| Error::BufferTooSmall { field: "header", need: 1, have: 0 };
         out.push(MAGIC).and_then(|()| out.push(flags)).map_err(full)?;
         put_varint(&mut out, self.new_len).map_err(full)?;
@@ -171,6 +187,9 @@ impl Header {
             })?;
             put_varint(&mut out, zigzag(difference)).map_err(full)?;
             out.extend_from_slice(&old.id.0).map_err(|_| full(0))?;
+        }
+        if let Some(base) = self.base {
+            out.extend_from_slice(&base.0).map_err(|_| full(0))?;
         }
         if self.mode != Mode::Stored {
             put_varint(&mut out, self.payload_len).map_err(full)?;

@@ -19,6 +19,21 @@ pub fn squash(logit: i32) -> u32 {
     low + (((high - low) * fraction) >> STEP_BITS)
 }
 
+/// The logistic function of an argument in Q11, in Q15.
+#[inline]
+pub fn sigmoid(x: i32) -> i32 {
+    let x = (x.clamp(-LOGIT_MAX << 3, LOGIT_MAX << 3) + (178 << (STEP_BITS + 3))) as usize;
+    let (i, fraction) = (x >> (STEP_BITS + 3), (x & 127) as u32);
+    let (low, high) = (u32::from(SQUASH[i]), u32::from(SQUASH[i + 1]));
+    (low + (((high - low) * fraction) >> (STEP_BITS + 3))) as i32 >> 1
+}
+
+/// The hyperbolic tangent of an argument in Q11, in Q15.
+#[inline]
+pub fn tanh(x: i32) -> i32 {
+    2 * sigmoid(x.clamp(-LOGIT_MAX << 2, LOGIT_MAX << 2) << 1) - (1 << 15)
+}
+
 /// Natural logarithm in Q12 of `x` >= 1, up to an additive constant shared by all arguments.
 #[inline]
 const fn ln_q12(x: u32) -> i32 {

@@ -12,8 +12,8 @@ const EXPERTS: usize = 3;
 /// Tables of the experts' slots: one for each that there is.
 const TABLES: usize = 4;
 /// The experts, a constant, and the contexts.
-const INPUTS: usize = EXPERTS + 1 + CONTEXTS;
-const GATES: usize = 48;
+pub(crate) const INPUTS: usize = EXPERTS + 1 + CONTEXTS;
+pub(crate) const GATES: usize = 48;
 const SLOT_LIMIT: u32 = 15;
 const RATE: i32 = 5;
 const LEAST_ERROR: u32 = 2500;
@@ -61,9 +61,42 @@ struct Named {
     slot: u16,
 }
 
+/// The last stage of the network: what it makes of the logits.
+pub(crate) trait Mixing {
+    /// The probability (16 bit) that the bit `k` of the byte is set; `node` are the bits before it, after a 1.
+    fn p(&mut self, inputs: &[i32], situation: &Situation<'_>, node: u32) -> u32;
+
+    /// Learns the bit from the same logits.
+    fn learn(&mut self, inputs: &[i32], bit: u32);
+}
+
+/// One layer of weights, for devices without a base model.
+#[derive(Clone, Debug)]
+pub(crate) struct Gated(Mixer<INPUTS, GATES>);
+
+impl Mixing for Gated {
+    #[inline]
+    fn p(&mut self, inputs: &[i32], situation: &Situation<'_>, _: u32) -> u32 {
+        self.0.mix(inputs, situation.gate);
+        self.0.p()
+    }
+
+    #[inline]
+    fn learn(&mut self, inputs: &[i32], bit: u32) {
+        self.0.learn(inputs, bit, RATE, LEAST_ERROR);
+    }
+}
+
 /// Adaptive state of the network, but for its slots.
 #[derive(Clone, Debug)]
 pub(crate) struct ByteModel {
+    tables: Tables,
+    mixer: Gated,
+}
+
+/// The network's inputs.
+#[derive(Clone, Debug)]
+struct Tables {
     /// Where the buckets of every context end, and the next one's start: even numbers.
     ends: [u32; CONTEXTS],
     /// Logits of the decision at hand, the contexts' buckets, and the experts that are not refuted. They live here
@@ -73,20 +106,19 @@ pub(crate) struct ByteModel {
     named: [Named; EXPERTS],
     /// By expert, class, and half of the byte.
     experts: [Slot; TABLES * 64 * 2],
-    mixer: Mixer<INPUTS, GATES>,
 }
 
 impl ByteModel {
     /// A network that must be started before use.
     pub(crate) const fn new() -> Self {
-        Self {
+        let tables = Tables {
             ends: [0; CONTEXTS],
             inputs: [0; INPUTS],
             places: [0; CONTEXTS],
             named: [Named { number: 0, byte: 0, slot: 0 }; EXPERTS],
             experts: [Slot::ZERO; TABLES * 128],
-            mixer: Mixer::new(0),
-        }
+        };
+        Self { tables, mixer: Gated(Mixer::new(0)) }
     }
 
     /// Starts over with these words, at least [`LEAST_SLOTS`], for `contexts` contexts.
@@ -95,7 +127,7 @@ impl ByteModel {
         let buckets = slots.len() / BUCKET;
         let whole: u32 = SHARE[..contexts.min(CONTEXTS)].iter().sum();
         let mut shares = 0;
-        for (end, share) in self.ends.iter_mut().zip(SHARE) {
+        for (end, share) in self.tables.ends.iter_mut().zip(SHARE) {
             shares += share;
             *end = (buckets as u64 * u64::from(shares.min(whole)) / u64::from(whole)) as u32 & !1;
         }
@@ -103,10 +135,35 @@ impl ByteModel {
 
     /// Everything but the slots, in the order of the prior.
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
-        visitor.slots("bytes.experts", &mut self.experts);
-        self.mixer.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer", w));
+        visitor.slots("bytes.experts", &mut self.tables.experts);
+        self.mixer.0.weights_mut().iter_mut().for_each(|w| visitor.weights("bytes.mixer", w));
     }
 
+    /// Codes one byte. `slots` are the words that [`ByteModel::start`] was given.
+    pub(crate) fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slots: &mut [u16],
+        situation: &Situation<'_>,
+        byte: u8,
+    ) -> u8 {
+        self.tables.code(coder, slots, situation, byte, &mut self.mixer)
+    }
+
+    /// As [`ByteModel::code`], with another last stage.
+    pub(crate) fn code_with<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        slots: &mut [u16],
+        situation: &Situation<'_>,
+        byte: u8,
+        mixing: &mut impl Mixing,
+    ) -> u8 {
+        self.tables.code(coder, slots, situation, byte, mixing)
+    }
+}
+
+impl Tables {
     /// Looks the buckets of the next two bits up; `node` are the bits of the byte so far, with a 1 before them.
     fn find(&mut self, slots: &mut [u16], contexts: &[u32], node: u32) {
         let (buckets, _) = slots.as_chunks_mut::<BUCKET>();
@@ -135,13 +192,13 @@ impl ByteModel {
         }
     }
 
-    /// Codes one byte. `slots` are the words that [`ByteModel::start`] was given.
-    pub(crate) fn code<C: Coder>(
+    fn code<C: Coder>(
         &mut self,
         coder: &mut C,
         slots: &mut [u16],
         situation: &Situation<'_>,
         byte: u8,
+        mixing: &mut impl Mixing,
     ) -> u8 {
         let count = situation.contexts.len().min(CONTEXTS);
         let experts = &situation.experts[..situation.experts.len().min(EXPERTS)];
@@ -174,10 +231,9 @@ impl ByteModel {
                 self.inputs[usize::from(named.number) % EXPERTS] = logit;
             }
             let inputs = &self.inputs[..fixed + count];
-            self.mixer.mix(inputs, situation.gate);
-            let p = self.mixer.p().clamp(32, 65504);
+            let p = mixing.p(inputs, situation, node).clamp(32, 65504);
             let bit = coder.code(bit, p);
-            self.mixer.learn(inputs, bit, RATE, LEAST_ERROR);
+            mixing.learn(inputs, bit);
             for &place in &self.places[..count] {
                 let word = &mut slots[place as usize * BUCKET + within];
                 let mut slot = Slot::from_bits(*word);

@@ -1,6 +1,6 @@
 //! The predictor: one piece of code that drives encoder and decoder alike.
 
-mod bytes;
+pub(crate) mod bytes;
 mod copies;
 mod hits;
 mod matches;
@@ -10,10 +10,13 @@ mod rewrite;
 mod unit;
 
 use crate::Error;
+use crate::container::digest::BaseId;
 use crate::delta::map::{Map, SEGMENT_WORDS, Segment};
 use crate::entropy::Coder;
 use crate::entropy::range::Part;
 use crate::limits::{Capacity, Parameters};
+use crate::neural::coder::{Neural, WEIGHTS};
+use crate::neural::{NoBase, Resident};
 use crate::reloc::address::{AddressModel, Target};
 use crate::reloc::{Isa, IsaKind, Kind, Site, Window};
 use crate::storage::ReadAt;
@@ -25,7 +28,8 @@ use hits::HitModel;
 use matches::MatchModel;
 use old::OldImage;
 use prior::{Load, Visitor};
-use rewrite::{Neighbours, Rewrites, hash, key};
+pub(crate) use rewrite::hash;
+use rewrite::{Neighbours, Rewrites, key};
 use unit::{Source, Unit};
 
 /// Segments shorter than this are entered without looking for literal loads before them, bytes.
@@ -48,9 +52,12 @@ pub struct Files {
 
 /// Rebuilds the new file unit by unit.
 #[derive(Debug)]
-pub struct Rebuilder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> {
+pub struct Rebuilder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B = NoBase>
+{
     old: OldImage<O>,
-    /// Behind its segments stand the network's slots.
+    /// Base model, if the device has one.
+    base: B,
+    /// Behind its segments stand the network's slots, and behind those the base model's memory.
     map: Map<[u16; WORDS]>,
     address: AddressModel,
     /// How code is read from the place `read.0` of the old image on, for `read.1` bytes.
@@ -80,12 +87,13 @@ pub struct Rebuilder<O, const WORDS: usize, const REWRITES: usize, const HISTORY
     recent: u64,
 }
 
-impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>
-    Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX>
+impl<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B>
+    Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX, B>
 {
     /// A rebuilder that must be started before use. All its tables are zero, so that a `static` costs no flash.
-    pub const fn new(old: O) -> Self {
+    pub const fn new(old: O, base: B) -> Self {
         Self {
+            base,
             old: OldImage::new(old),
             map: Map::new([0; WORDS]),
             address: AddressModel::new(IsaKind::Plain),
@@ -108,16 +116,33 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             recent: 0,
         }
     }
+}
 
+impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B: Resident>
+    Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX, B>
+{
     /// Entries of the tables.
     pub const CAPACITY: Capacity = Capacity { words: WORDS, rewrites: REWRITES, history: HISTORY, index: INDEX };
 
     /// Sets the tables up for a new file, with `prior` as their state.
     ///
     /// # Errors
-    /// [`Error::OverBudget`] when the parameters ask for more than the tables hold.
-    pub fn start(&mut self, files: Files, parameters: &Parameters, prior: &[u8]) -> Result<(), Error> {
+    /// [`Error::OverBudget`] when the parameters ask for more than the tables hold, or the base model takes more than
+    /// half of the words; [`Error::BaseMissing`] and [`Error::WrongBase`].
+    pub fn start(
+        &mut self,
+        files: Files,
+        parameters: &Parameters,
+        prior: &[u8],
+        base: Option<BaseId>,
+    ) -> Result<(), Error> {
         parameters.check(&Self::CAPACITY)?;
+        self.base.select(base)?;
+        let (needed, limit) = (base_words(&self.base), (parameters.words as usize).min(WORDS) / 2);
+        if needed > limit {
+            let (requested, limit) = (needed as u64, limit as u64);
+            return Err(Error::OverBudget { field: "base", requested, limit });
+        }
         self.old.start(files.old_len);
         self.map.reserve(0)?;
         self.address = AddressModel::new(IsaKind::Plain);
@@ -141,12 +166,19 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.bytes.visit(visitor);
     }
 
+    /// The weights of the base model's last stage as they stand now, `[gates, inputs]`, Q13; empty without a model.
+    pub fn mix(&mut self) -> &[u16] {
+        let (_, memory) = memory(&mut self.map, self.words, base_words(&self.base));
+        memory.get(..WEIGHTS).unwrap_or(&[])
+    }
+
     /// Makes room for the segments of the map.
     ///
     /// # Errors
     /// [`Error::OverBudget`] when they are more than the parameters allow, or would leave the network too little.
     pub fn reserve_segments(&mut self, segments: u32) -> Result<(), Error> {
-        let limit = self.segments.min((self.words.saturating_sub(LEAST_SLOTS) / SEGMENT_WORDS) as u32);
+        let kept = LEAST_SLOTS + base_words(&self.base);
+        let limit = self.segments.min((self.words.saturating_sub(kept) / SEGMENT_WORDS) as u32);
         if segments > limit {
             return Err(Error::OverBudget { field: "segments", requested: segments.into(), limit: limit.into() });
         }
@@ -166,8 +198,10 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     pub fn finish_map(&mut self, address: AddressModel) {
         self.address = address;
         self.read = (0, 0);
-        let slots = slots(&mut self.map, self.words);
-        self.bytes.start(slots, self.contexts);
+        let (slots, memory) = memory(&mut self.map, self.words, base_words(&self.base));
+        let contexts = if memory.is_empty() { self.contexts } else { CONTEXTS };
+        self.bytes.start(slots, contexts);
+        self.base.work(|neural| neural.start(memory));
     }
 
     /// What is to be added to an offset of the new file to find its like in the old image, wrapping: by the segment
@@ -258,6 +292,9 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                     self.inserting = true;
                     self.matches.leave();
                     self.matches.enter(self.recent);
+                    let (_, memory) = memory(&mut self.map, self.words, base_words(&self.base));
+                    let (recent, known) = (self.recent, self.pos.min(8));
+                    self.base.work(|neural| neural.enter(memory, recent, known));
                 }
                 let here = Some(self.matches.here(&self.old));
                 let m = self.matches.predict(&mut self.old, self.recent, here)?;
@@ -305,6 +342,9 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     }
 
     fn inserted<C: Coder>(&mut self, coder: &mut C, byte: u8, matched: Option<(u8, u8)>) -> u8 {
+        if self.base.active().is_some() {
+            return self.modelled(coder, byte, matched);
+        }
         let r = self.recent;
         let (w, lane) = (r as u32, self.pos & 3);
         let c1 = w & 0xff;
@@ -339,7 +379,56 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
         let gate = 32 + (lane as usize) * 4 + grade;
         let situation = Situation { contexts, experts: &experts, table: 3, gate };
-        self.bytes.code(coder, slots(&mut self.map, self.words), &situation, byte)
+        self.bytes.code(coder, memory(&mut self.map, self.words, 0).0, &situation, byte)
+    }
+
+    /// As [`Rebuilder::inserted`], with the base model beside the contexts.
+    #[inline(never)]
+    fn modelled<C: Coder>(&mut self, coder: &mut C, byte: u8, matched: Option<(u8, u8)>) -> u8 {
+        let (slots, memory) = memory(&mut self.map, self.words, base_words(&self.base));
+        let (bytes, pos) = (&mut self.bytes, self.pos);
+        let coded = self.base.work(|neural| {
+            let features = neural.think(memory, pos);
+            let text = neural.context();
+            let (r, lane) = (text.recent(), pos & 3);
+            let (w, c1) = (r as u32, r as u32 & 0xff);
+            let row = features.rows.iter().max_by_key(|row| row.agree).copied().unwrap_or_default();
+            let (named, length) = match matched {
+                Some((byte, class)) => (u32::from(byte), u32::from(class)),
+                None if row.agree > 0 => (u32::from(row.byte), 64 + u32::from(row.agree)),
+                None => (256, 0),
+            };
+            let word = if text.word() == 0 { c1 } else { 0 };
+            let half = if pos & 1 == 0 { r } else { r >> 8 };
+            let part = if pos & 1 == 0 { 256 } else { c1 };
+            let (h1, h2) = (half as u32 & 0xffff, (half >> 16) as u32 & 0xffff);
+            let contexts = [
+                context(16, named, length),
+                context(17, c1, 0),
+                context(18, w & 0xffff, 0),
+                context(19, w & 0xff_ffff, 0),
+                context(20, w, 0),
+                context(21, w, (r >> 32) as u32 & 0xff),
+                context(22, w, (r >> 32) as u32 & 0xffff),
+                context(23, text.word(), word),
+                context(24, text.word() ^ text.last_word().rotate_left(9), word),
+                context(25, text.indent(), c1),
+                context(26, u32::from(features.above) << 8 | c1, text.indent() & 1),
+                context(27, w >> 8 & 0xffff, lane),
+                context(28, w >> 24 | (w & 0xff00), lane),
+                context(29, part << 16 | h2, lane & 1),
+                context(30, part << 16 | h1 & 0xfe00, h2 & 0xfe00),
+                context(31, u32::from(features.rows[0].byte) << 8 | u32::from(features.rows[3].byte), c1),
+            ];
+            let experts = [Expert { byte: matched.map(|m| m.0), class: matched.map_or(0, |m| m.1) }];
+            let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
+            let gate = 32 + lane as usize * 4 + grade;
+            let situation = Situation { contexts: &contexts, experts: &experts, table: 3, gate };
+            let byte = bytes.code_with(coder, slots, &situation, byte, &mut neural.mixing(memory));
+            neural.push(memory, byte);
+            byte
+        });
+        coded.unwrap_or(byte)
     }
 
     fn unit<C: Coder>(&mut self, coder: &mut C, actual: &[u8], segment: Segment) -> Result<(u32, usize), Error> {
@@ -530,7 +619,12 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             // What an expert predicted needs fewer contexts than what nobody did.
             let contexts = &contexts[..self.contexts / 2];
             let situation = Situation { contexts, experts: &experts, table: 0, gate };
-            let byte = self.bytes.code(coder, slots(&mut self.map, self.words), &situation, (actual >> (8 * i)) as u8);
+            let byte = self.bytes.code(
+                coder,
+                memory(&mut self.map, self.words, base_words(&self.base)).0,
+                &situation,
+                (actual >> (8 * i)) as u8,
+            );
             result |= u32::from(byte) << (8 * i);
             all_hit &= u32::from(u32::from(byte) == first);
             recent = recent << 8 | u64::from(byte);
@@ -577,13 +671,19 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     }
 }
 
-/// The network's slots: what the map leaves of the `words` that both share.
+/// Words of memory that the base model in use takes.
 #[inline]
-fn slots<const WORDS: usize>(map: &mut Map<[u16; WORDS]>, words: usize) -> &mut [u16] {
+fn base_words(base: &impl Resident) -> usize {
+    base.active().map_or(0, Neural::words)
+}
+
+/// What the map leaves of the `words` that they share: the network's slots, and the last `base` words.
+#[inline]
+fn memory<const WORDS: usize>(map: &mut Map<[u16; WORDS]>, words: usize, base: usize) -> (&mut [u16], &mut [u16]) {
     let idle = WORDS - words;
     let rest = map.rest();
     let len = rest.len() - idle;
-    &mut rest[..len]
+    rest[..len].split_at_mut(len - base)
 }
 
 /// Contexts of the last one to four bytes, which all bytes share.

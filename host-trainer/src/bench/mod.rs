@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::base::Shipped;
 use crate::codec::{self, Format, Options, Profile};
 use crate::report::breakdown::profile_name;
 use corpus::Pair;
@@ -230,7 +231,8 @@ fn measure_pair(pair: &Pair, config: &Config) -> PairReport {
 }
 
 fn ours(new: &[u8], old: Option<&[u8]>, profile: Profile, best: Option<u64>) -> Result<Ours, String> {
-    let options = Options { profile, format: Format::V2, progress: None };
+    let base = Shipped::of(profile).map(Shipped::open).transpose().map_err(|error| format!("base model: {error}"))?;
+    let options = Options { profile, format: Format::V2, base, progress: None };
     let start = Instant::now();
     let made = codec::compress(new, old, &options).map_err(|error| format!("compress: {error}"))?;
     let encode_seconds = start.elapsed().as_secs_f64();

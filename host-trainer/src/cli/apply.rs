@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::CliError;
 use super::args::ApplyArgs;
+use super::base::Loaded;
 use super::compress::{one_stdout, read, summary, write};
 use super::output::{print_json, shown};
 use crate::codec;
@@ -19,7 +20,9 @@ pub(super) fn run(args: &ApplyArgs) -> Result<(), CliError> {
 
     let start = Instant::now();
     let place = format!("apply {}", names.join(", "));
-    let new = codec::apply_within(&chain, old.as_deref(), args.max_size).map_err(CliError::codec(place.as_str()))?;
+    let base = Loaded::own(args.base.as_deref())?;
+    let new = codec::apply_within(&chain, old.as_deref(), args.max_size, base.resident()?)
+        .map_err(CliError::codec(place.as_str()))?;
     let took = start.elapsed();
     write(&args.output, &new)?;
 

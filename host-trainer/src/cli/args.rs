@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::base::BaseArg;
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
@@ -127,7 +128,7 @@ impl From<FormatArg> for Format {
 }
 
 /// Options of everything that encodes.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CodingArgs {
     /// Largest decoder that the device can hold
     #[arg(long, value_enum, default_value = "small")]
@@ -135,6 +136,10 @@ pub(crate) struct CodingArgs {
     /// Encoding of the container
     #[arg(long, value_enum, default_value = "2")]
     pub(crate) format: FormatArg,
+    /// Base model that the device holds: none, nano, micro, small or a file; `auto` takes the largest that ships for the
+    /// profile (tiny: none, small: nano, medium: micro, host: small). It is used where it makes the result smaller
+    #[arg(long, value_name = "BASE", default_value = "auto", value_parser = BaseArg::parse)]
+    pub(crate) base: BaseArg,
 }
 
 /// What the record of `--json` calls things.
@@ -173,6 +178,8 @@ Examples:
     gmcf compress fw-1.1.bin --old fw-1.0.bin --profile tiny -o up.gmcf
   For a device without an old version:
     gmcf compress page.html -o page.gmcf
+  For a device that holds no base model:
+    gmcf compress fw-1.1.bin --old fw-1.0.bin --base none -o up.gmcf
   With the transfer record:
     gmcf compress fw-1.1.bin --old fw-1.0.bin -o up.gmcf --json")]
 pub(crate) struct CompressArgs {
@@ -215,6 +222,9 @@ pub(crate) struct ApplyArgs {
     /// Longest file that may be rebuilt, each link of a chain included; refused before memory is taken for it
     #[arg(long, value_name = "BYTES", default_value_t = MAX_SIZE)]
     pub(crate) max_size: u32,
+    /// Base model of your own; those that ship are always there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) record: RecordArgs,
 }
@@ -257,6 +267,9 @@ pub(crate) struct InspectArgs {
     /// File that the delta was made against
     #[arg(long, value_name = "OLD")]
     pub(crate) old: Option<PathBuf>,
+    /// Base model of your own; those that ship are always there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) base: Option<PathBuf>,
     /// Show what it costs on the air too: bytes and time on slow links, with and without loss
     #[arg(long)]
     pub(crate) link: bool,
@@ -357,6 +370,39 @@ pub(crate) struct TrainArgs {
 pub(crate) enum TrainCommand {
     /// The initial weights and counter states of the mixing network
     Mix(MixArgs),
+    /// A base model: what makes small files small on devices that hold it
+    Base(BaseModelArgs),
+}
+
+/// Arguments of `gmcf train base`.
+///
+/// Learns from every file in the folders: the files that a fleet gets, or files like them. Some folders are held back:
+/// what the model makes of their files is said at the end. The same files, seed and number of threads give the same
+/// model.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  gmcf train base configs scripts pages --size nano -o base.gmcf
+  gmcf compress config.json --profile small --base base.gmcf -o config.gmcf")]
+pub(crate) struct BaseModelArgs {
+    /// Folders to learn from, with all that is in them
+    #[arg(required = true, value_name = "FOLDER")]
+    pub(crate) folders: Vec<PathBuf>,
+    /// File to write the base model to
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: PathBuf,
+    /// Size of the model: nano for 64 KiB of RAM, micro for 256 KiB, small for hosts
+    #[arg(long, default_value = "nano", value_parser = ["nano", "micro", "small"])]
+    pub(crate) size: String,
+    /// Times that every file is read
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) epochs: u16,
+    /// Seed of the first weights and of the order of the files
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Threads
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) threads: u16,
 }
 
 /// Arguments of `gmcf train mix`.

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::args::{CodingArgs, CompressArgs};
+use super::base::Loaded;
 use super::output::{Bar, note, print, print_json, shown};
 use super::{CliError, output};
+use crate::base::Resident;
 use crate::codec::{self, Compressed, Options};
 use crate::files;
 use crate::report::breakdown::profile_name;
@@ -18,9 +20,11 @@ pub(super) fn run(args: &CompressArgs) -> Result<(), CliError> {
     let old = args.old.as_deref().map(read).transpose()?;
 
     let start = Instant::now();
-    let made = encode(&new, old.as_deref(), args.coding, &shown(&args.new))?;
+    let base = Loaded::new(&args.coding.base, args.coding.profile.into())?;
+    let base = base.resident()?;
+    let made = encode(&new, old.as_deref(), &args.coding, base, &shown(&args.new))?;
     let took = start.elapsed();
-    verify(&made.bytes, old.as_deref(), &new)?;
+    verify(&made.bytes, old.as_deref(), &new, base)?;
     write(&args.output, &made.bytes)?;
 
     warn_when_stored(&made, new.len(), &shown(&args.new));
@@ -46,21 +50,36 @@ pub(super) fn run(args: &CompressArgs) -> Result<(), CliError> {
 }
 
 /// Encodes with a progress bar.
-pub(super) fn encode(new: &[u8], old: Option<&[u8]>, coding: CodingArgs, name: &str) -> Result<Compressed, CliError> {
-    with_options(coding, |options| codec::compress(new, old, options))
+pub(super) fn encode(
+    new: &[u8],
+    old: Option<&[u8]>,
+    coding: &CodingArgs,
+    base: Option<Resident<'_>>,
+    name: &str,
+) -> Result<Compressed, CliError> {
+    with_options(coding, base, |options| codec::compress(new, old, options))
         .map_err(CliError::codec(format!("compress {name}")))
 }
 
 /// Calls `work` with the codec's options and a progress bar.
-pub(super) fn with_options<T>(coding: CodingArgs, work: impl FnOnce(&Options<'_>) -> T) -> T {
+pub(super) fn with_options<T>(
+    coding: &CodingArgs,
+    base: Option<Resident<'_>>,
+    work: impl FnOnce(&Options<'_>) -> T,
+) -> T {
     let bar = Bar::new();
     let step = |stage: &str, done: u64, total: u64| bar.step(stage, done, total);
-    work(&Options { profile: coding.profile.into(), format: coding.format.into(), progress: Some(&step) })
+    work(&Options { profile: coding.profile.into(), format: coding.format.into(), base, progress: Some(&step) })
 }
 
 /// Rebuilds and compares: what does not come back is never written.
-pub(super) fn verify(container: &[u8], old: Option<&[u8]>, new: &[u8]) -> Result<(), CliError> {
-    match codec::apply_within(&[container], old, new.len() as u32) {
+pub(super) fn verify(
+    container: &[u8],
+    old: Option<&[u8]>,
+    new: &[u8],
+    base: Option<Resident<'_>>,
+) -> Result<(), CliError> {
+    match codec::apply_within(&[container], old, new.len() as u32, base) {
         Ok(rebuilt) if rebuilt == new => Ok(()),
         Ok(_) => Err(CliError::Internal { what: "the container rebuilds another file; nothing was written".into() }),
         Err(error) => {

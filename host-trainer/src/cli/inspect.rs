@@ -5,6 +5,7 @@ use update_core::manifest::{MANIFEST_LEN, Manifest, Mode};
 
 use super::CliError;
 use super::args::InspectArgs;
+use super::base::Loaded;
 use super::compress::read;
 use super::output::{note, print, print_json, shown};
 use crate::codec::{self, CodecError};
@@ -83,10 +84,12 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), CliError> {
         _ => vec![payload],
     };
     let old = args.old.as_deref().map(read).transpose()?;
+    let base = Loaded::own(args.base.as_deref())?;
+    let base = base.resident()?;
     let inspect = |(step, container): (usize, &&[u8])| {
         // The old image is that of the first step.
         let old = old.as_deref().filter(|_| step == 0);
-        codec::inspect(container, old).map_err(refused())
+        codec::inspect(container, old, base).map_err(refused())
     };
     let breakdowns = containers.iter().enumerate().map(inspect).collect::<Result<Vec<_>, _>>()?;
     let update = manifest.map(|manifest| UpdateRecord::new(&manifest, containers.len()));

@@ -2,9 +2,10 @@
 
 use super::CliError;
 use super::args::SquashArgs;
+use super::base::Loaded;
 use super::compress::{note_when_whole, read, summary, verify, warn_when_stored, with_options, write};
 use super::output::shown;
-use crate::codec;
+use crate::codec::{self, MAX_SIZE};
 use crate::report::format::thousands;
 
 pub(super) fn run(args: &SquashArgs) -> Result<(), CliError> {
@@ -13,11 +14,14 @@ pub(super) fn run(args: &SquashArgs) -> Result<(), CliError> {
     let old = args.old.as_deref().map(read).transpose()?;
 
     let place = format!("squash {}, {}", shown(&args.first), shown(&args.second));
-    let made = with_options(args.coding, |options| codec::squash(&first, &second, old.as_deref(), options))
+    let base = Loaded::new(&args.coding.base, args.coding.profile.into())?;
+    let base = base.resident()?;
+    let made = with_options(&args.coding, base, |options| codec::squash(&first, &second, old.as_deref(), options))
         .map_err(CliError::codec(place))?;
     if let Some(old) = old.as_deref() {
-        let end = codec::apply(&[&first, &second], Some(old)).map_err(CliError::codec("apply the chain"))?;
-        verify(&made.bytes, Some(old), &end)?;
+        let end = codec::apply_within(&[&first, &second], Some(old), MAX_SIZE, base)
+            .map_err(CliError::codec("apply the chain"))?;
+        verify(&made.bytes, Some(old), &end, base)?;
     }
     write(&args.output, &made.bytes)?;
 

@@ -1,6 +1,7 @@
 //! Drives the predictor over a whole file: to encode it, or to see what its bytes were spent on.
 
 use crate::align::Alignment;
+use crate::base::Resident;
 use codec_core::Error;
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode, Old};
@@ -8,11 +9,13 @@ use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::limits::{self, Profile};
+use codec_core::neural::Held;
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
 /// A predictor with room for every profile.
-pub type AnyRebuilder<'a> = Rebuilder<&'a [u8], { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+pub type AnyRebuilder<'a> =
+    Rebuilder<&'a [u8], { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }, Option<Held<'a>>>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;
@@ -138,6 +141,8 @@ pub struct Job<'a> {
     pub profile: Profile,
     /// State that the network starts from.
     pub prior: &'a [u8],
+    /// Base model that may be used.
+    pub base: Option<Resident<'a>>,
 }
 
 /// A GMCF version 2 file and its accounts.
@@ -153,11 +158,22 @@ pub struct Encoded {
     pub alignment: Alignment,
     /// How the payload is coded.
     pub mode: Mode,
+    /// Whether the old image is needed.
+    pub is_delta: bool,
 }
 
 fn header(job: &Job<'_>, mode: Mode, payload_len: u32) -> Header {
     let old = job.old.map(|old| Old { len: old.len() as u32, id: Id::of(old).old() });
-    Header { profile: job.profile, mode, new_len: job.new.len() as u32, old, payload_len, digest: Id::of(job.new) }
+    let base = job.base.map(|base| base.id);
+    Header {
+        profile: job.profile,
+        mode,
+        new_len: job.new.len() as u32,
+        old,
+        base,
+        payload_len,
+        digest: Id::of(job.new),
+    }
 }
 
 /// Codes the new file as it is.
@@ -165,11 +181,11 @@ fn header(job: &Job<'_>, mode: Mode, payload_len: u32) -> Header {
 /// # Errors
 /// [`Error::OutOfRange`] when the lengths cannot be expressed.
 pub fn stored(job: &Job<'_>) -> Result<Encoded, Error> {
-    let alone = Job { old: None, profile: Profile::Tiny, ..*job };
+    let alone = Job { old: None, profile: Profile::Tiny, base: None, ..*job };
     let header = header(&alone, Mode::Stored, job.new.len() as u32).emit()?;
     let alignment = Alignment::default();
     let bytes = [&header[..], job.new].concat();
-    Ok(Encoded { bytes, header_len: header.len(), bits: [0.0; PARTS], alignment, mode: Mode::Stored })
+    Ok(Encoded { bytes, header_len: header.len(), bits: [0.0; PARTS], alignment, mode: Mode::Stored, is_delta: false })
 }
 
 /// A predictor at the start of `job`, handed to `finish` after the run: for the trainer, which keeps its state.
@@ -185,8 +201,9 @@ pub fn encode_with(
     let old = job.old.unwrap_or(&[]);
     let files = Files { old_len: old.len() as u32, new_len: job.new.len() as u32 };
     let parameters = job.profile.parameters();
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old));
-    rebuilder.start(files, &parameters, job.prior)?;
+    let held = job.base.map(|base| base.held());
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, held));
+    rebuilder.start(files, &parameters, job.prior, job.base.map(|base| base.id))?;
     let mut payload = Vec::new();
     let mut ledger = Ledger::new(RangeEncoder::new(|byte| payload.push(byte)));
     let old_len = job.old.map(|old| old.len() as u32);
@@ -197,7 +214,8 @@ pub fn encode_with(
     let mode = if train && old_len.is_some() { Mode::Primed } else { Mode::Coded };
     let header = header(job, mode, payload.len() as u32).emit()?;
     let bytes = [&header[..], &payload].concat();
-    Ok(Encoded { bytes, header_len: header.len(), bits, alignment: alignment.clone(), mode })
+    let (alignment, is_delta) = (alignment.clone(), job.old.is_some());
+    Ok(Encoded { bytes, header_len: header.len(), bits, alignment, mode, is_delta })
 }
 
 /// Codes the new file with this alignment.
@@ -212,19 +230,20 @@ pub fn encode(job: &Job<'_>, alignment: &Alignment, train: bool) -> Result<Encod
 ///
 /// # Errors
 /// What is wrong with it. Digests are not checked: the decoder does that.
-pub fn account(container: &[u8], old: &[u8], prior: &[u8]) -> Result<Encoded, Error> {
+pub fn account(container: &[u8], old: &[u8], prior: &[u8], base: Option<Resident<'_>>) -> Result<Encoded, Error> {
     let (header, header_len) = Header::parse(container)?;
     let parameters = header.profile.parameters();
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old));
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, base.map(|base| base.held())));
     let files = Files { old_len: header.old.map_or(0, |o| o.len), new_len: header.new_len };
-    rebuilder.start(files, &parameters, prior)?;
+    rebuilder.start(files, &parameters, prior, header.base)?;
     let payload = Payload { decoder: RangeDecoder::new(), rest: &container[header_len..] };
     let mut ledger = Ledger::new(payload);
     let nothing = Alignment::default();
     let train = header.mode == Mode::Primed;
     let old_len = header.old.map(|old| old.len);
     let (alignment, _) = drive(&mut ledger, &mut rebuilder, old_len, &nothing, &[], train)?;
-    Ok(Encoded { bytes: container.to_vec(), header_len, bits: ledger.bits, alignment, mode: header.mode })
+    let (bytes, is_delta) = (container.to_vec(), old_len.is_some());
+    Ok(Encoded { bytes, header_len, bits: ledger.bits, alignment, mode: header.mode, is_delta })
 }
 
 /// Bytes of RAM that a decoder of `profile` takes, its stack and the caller's buffers not counted.

@@ -4,6 +4,7 @@ use super::encode::{Encoded, Job, encode, stored};
 use super::isa;
 use crate::align::{Aligner, Alignment, path::Costs};
 use codec_core::Error;
+use codec_core::entropy::range::Part;
 use codec_core::limits::Profile;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::AddressModel;
@@ -35,11 +36,33 @@ pub fn alignments(old: &[u8], new: &[u8], costs: Costs) -> Vec<Alignment> {
     found
 }
 
-/// The smallest file that says what `job` asks for.
+/// The smallest file that says what `job` asks for. Its base model is used where that makes it smaller.
 ///
 /// # Errors
 /// Those of the codec; none for lengths below 2 GiB.
 pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
+    let best = without_base(&Job { base: None, ..*job }, watch)?;
+    if job.base.is_none() {
+        return Ok(best);
+    }
+    // The model does not know how the file is aligned with the old one, so the best alignment without it will do.
+    let mut candidates = Vec::new();
+    let nothing = Alignment::default();
+    match (best.is_delta, job.old) {
+        (true, Some(old)) if best.bits[Part::Inserted as usize] > 0.0 => {
+            candidates.push(encode(job, &best.alignment, false)?);
+            if best.bytes.len() * 2 > job.new.len().min(old.len()) {
+                candidates.push(encode(&Job { old: None, ..*job }, &nothing, false)?);
+            }
+        }
+        (true, _) => {}
+        (false, _) => candidates.push(encode(&Job { old: None, ..*job }, &nothing, false)?),
+    }
+    candidates.push(best);
+    candidates.into_iter().min_by_key(|c| c.bytes.len()).ok_or(Error::Finished)
+}
+
+fn without_base(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
     let mut best = stored(job)?;
     let mut keep = |candidate: Encoded| {
         if candidate.bytes.len() < best.bytes.len() {

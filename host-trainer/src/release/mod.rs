@@ -46,12 +46,12 @@ pub struct Release {
 /// # Errors
 /// Those of [`codec::compress`]; [`CodecError::Release`] when the devices have too little room.
 pub fn release(new: &[u8], old: Option<&[u8]>, settings: &Settings<'_>) -> Result<Release, CodecError> {
-    let options = Options { profile: settings.profile, format: Format::V2, progress: settings.progress };
+    let options = Options { profile: settings.profile, format: Format::V2, base: None, progress: settings.progress };
     let (mode, payload, steps) = match &settings.in_place {
         None => {
             let container = codec::compress(new, old, &options)?.bytes;
             // What does not come back is not signed. (In place, planning has decoded each step.)
-            if codec::apply_within(&[&container], old, new.len() as u32)? != new {
+            if codec::apply_within(&[&container], old, new.len() as u32, None)? != new {
                 return Err(CodecError::Internal("the container rebuilds another file".into()));
             }
             (Mode::Slots, container, Vec::new())

@@ -38,6 +38,10 @@ pub struct BreakdownRecord {
     pub digest: String,
     /// Identity of the old image, hex.
     pub old_id: Option<String>,
+    /// Identity of the base model, hex, where one is needed.
+    pub base_id: Option<String>,
+    /// Its name, if it ships.
+    pub base_name: Option<&'static str>,
 }
 
 /// One line of [`BreakdownRecord::parts`].
@@ -79,6 +83,8 @@ impl From<&Breakdown> for BreakdownRecord {
             decoder_ram: from.decoder_ram,
             digest: from.digest.clone(),
             old_id: from.old_id.clone(),
+            base_id: from.base_id.clone(),
+            base_name: from.base_name,
         }
     }
 }
@@ -136,6 +142,10 @@ pub fn table(breakdown: &Breakdown) -> String {
         let id = breakdown.old_id.as_deref().map(|id| format!(", identity {id}")).unwrap_or_default();
         line("needs", format!("an old image{size}{id}"));
     }
+    if let Some(id) = &breakdown.base_id {
+        let named = breakdown.base_name.map(|name| format!("{name}, ")).unwrap_or_default();
+        line("base model", format!("{named}identity {id}"));
+    }
     let profile = breakdown.profile.map(|profile| format!("profile {}, ", profile_name(profile))).unwrap_or_default();
     line("decoder", format!("{profile}{} of RAM in all", memory(breakdown.decoder_ram)));
     if breakdown.segments > 0 {
@@ -173,13 +183,15 @@ mod tests {
             decoder_ram: 40_000,
             digest: "ab".into(),
             old_id: Some("cd".into()),
+            base_id: Some("ef".into()),
+            base_name: Some("nano"),
         }
     }
 
     #[test]
     fn the_table_names_everything() {
         let text = table(&sample());
-        for word in ["20 bytes", "2.00 %", "thumb", "0x08005000", "39.1 KiB", "header", "50.0 %"] {
+        for word in ["20 bytes", "2.00 %", "thumb", "0x08005000", "39.1 KiB", "header", "50.0 %", "nano, identity ef"] {
             assert!(text.contains(word), "{word} is missing in\n{text}");
         }
     }

@@ -121,7 +121,7 @@ impl Mean {
 
 /// The prior before training.
 pub(super) fn untrained() -> Vec<u8> {
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[]));
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[], None));
     rebuilder.visit(&mut Untrained);
     let mut save = Save(Vec::new());
     rebuilder.visit(&mut save);
@@ -142,7 +142,7 @@ fn best<'a>(example: &Example, choices: &'a [Alignment], prior: &[u8]) -> Result
 }
 
 fn job<'a>(example: &'a Example, prior: &'a [u8]) -> Job<'a> {
-    Job { new: &example.new, old: example.old.as_deref(), profile: Profile::Small, prior }
+    Job { new: &example.new, old: example.old.as_deref(), profile: Profile::Small, prior, base: None }
 }
 
 /// Trains a prior on `examples`; `watch` is told of every update coded.
@@ -161,7 +161,7 @@ pub(super) fn train(examples: &[Example], epochs: usize, watch: &dyn Fn(Step)) -
     }
     let start = untrained();
     let mut first = Read::default();
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[]));
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[], None));
     rebuilder.visit(&mut Untrained);
     rebuilder.visit(&mut first);
     let mut mean = Mean { seen: vec![0; first.0.len()], entries: first.0 };

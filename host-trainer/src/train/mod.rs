@@ -1,6 +1,7 @@
 //! Training of what ships with the codec.
 
 mod mix;
+pub mod neural;
 pub mod prior;
 
 use std::fs;

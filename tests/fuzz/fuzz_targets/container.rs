@@ -32,7 +32,7 @@ fuzz_target!(|bytes: &[u8]| {
 /// Rebuilds it without an old image; inspecting must agree.
 fn whole(bytes: &[u8]) {
     let rebuilt = apply(&[bytes], None);
-    let found = inspect(bytes, None);
+    let found = inspect(bytes, None, None);
     if let Ok(content) = rebuilt {
         let found = found.expect("what is accepted can be inspected");
         assert_eq!((found.total, found.new_len), (bytes.len() as u64, content.len() as u64));

@@ -17,11 +17,11 @@ fn round_trips(profile: Profile) {
         let outcome = decode(header.profile, pair.old(), container, pair.new.len());
         assert_eq!(outcome.accepted(), Some(&pair.new[..]), "{name}: {:?}", outcome.end);
 
-        let job = Job { new: &pair.new, old: pair.old.as_deref(), profile, prior: &[] };
+        let job = Job { new: &pair.new, old: pair.old.as_deref(), profile, prior: &[], base: None };
         let stored = stored(&job).unwrap().bytes.len();
         assert!(container.len() <= stored && stored <= pair.new.len() + 40, "{name}: {} bytes", container.len());
 
-        let found = inspect(container, pair.old.as_deref()).unwrap();
+        let found = inspect(container, pair.old.as_deref(), None).unwrap();
         assert_eq!((found.total, found.new_len), (container.len() as u64, pair.new.len() as u64), "{name}");
         let bits: f64 = found.parts.iter().map(|part| part.bits).sum();
         assert!((bits - 8.0 * container.len() as f64).abs() < 1.0, "{name}: {bits} bits of {} bytes", container.len());

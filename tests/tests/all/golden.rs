@@ -145,6 +145,7 @@ fn the_header_is_the_example() {
         mode: Mode::Coded,
         new_len: 300,
         old: Some(Old { len: 200, id: Id::of(b"old").old() }),
+        base: None,
         payload_len: 7,
         digest: Id::of(b"new"),
     };

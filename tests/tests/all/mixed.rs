@@ -29,7 +29,7 @@ fn mixes(pairs: [&Pair; 2], names: [&str; 2]) {
     let outcome = decode(Profile::Small, &old, &mixed.bytes, new.len());
     assert_eq!(outcome.accepted(), Some(&new[..]), "{:?}", outcome.end);
 
-    let isa = inspect(&mixed.bytes, Some(&old)).unwrap().isa.unwrap();
+    let isa = inspect(&mixed.bytes, Some(&old), None).unwrap().isa.unwrap();
     assert!(names.iter().all(|name| isa.contains(name)) && isa.contains(" at 0x"), "{isa}");
 
     let size = mixed.bytes.len();
@@ -42,7 +42,7 @@ fn mixes(pairs: [&Pair; 2], names: [&str; 2]) {
 
 /// Bytes of the smallest update that reads all of the image with one instruction set.
 fn best_single(old: &[u8], new: &[u8]) -> usize {
-    let job = Job { new, old: Some(old), profile: Profile::Small, prior: PRIOR };
+    let job = Job { new, old: Some(old), profile: Profile::Small, prior: PRIOR, base: None };
     let sizes = alignments(old, new, Costs::default())
         .into_iter()
         .filter(|found| found.address.stretches().is_empty())

@@ -25,7 +25,7 @@ fn check(old: Option<&[u8]>, new: &[u8], profile: Profile, format: Format) -> Co
         let (header, _) = Header::parse(container).unwrap();
         let outcome = decode(header.profile, old.unwrap_or(&[]), container, new.len());
         assert_eq!(outcome.accepted(), Some(new), "{:?}", outcome.end);
-        let stored = stored(&Job { new, old, profile, prior: &[] }).unwrap().bytes.len();
+        let stored = stored(&Job { new, old, profile, prior: &[], base: None }).unwrap().bytes.len();
         assert!(container.len() <= stored, "{} bytes, stored {stored}", container.len());
         assert!(stored <= new.len() + OVERHEAD);
     }

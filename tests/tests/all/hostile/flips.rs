@@ -79,7 +79,7 @@ fn deltas_of_text_and_firmware() {
 #[test]
 fn a_coded_file_of_noise() {
     let new = noise(4200, 11);
-    let job = Job { new: &new, old: None, profile: Profile::Tiny, prior: PRIOR };
+    let job = Job { new: &new, old: None, profile: Profile::Tiny, prior: PRIOR, base: None };
     let container = with_big_stack(|| encode(&job, &Alignment::default(), false)).unwrap().bytes;
     assert!(8 * container.len() > FIRST);
     flip_every_bit(&[], &new, &container);
@@ -88,7 +88,8 @@ fn a_coded_file_of_noise() {
 #[test]
 fn a_stored_file() {
     let new = noise(5000, 12);
-    let container = stored(&Job { new: &new, old: None, profile: Profile::Tiny, prior: &[] }).unwrap().bytes;
+    let container =
+        stored(&Job { new: &new, old: None, profile: Profile::Tiny, prior: &[], base: None }).unwrap().bytes;
     flip_every_bit(&[], &new, &container);
 }
 

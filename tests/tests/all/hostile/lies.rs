@@ -116,14 +116,14 @@ fn a_length_above_the_callers_limit() {
         let len = true_parts.new.len() as u32;
         let old = true_parts.header.old.map(|_| true_parts.old);
         let container = pair_named(name).container(PROFILE);
-        assert_eq!(apply_within(&[container], old, len).as_deref(), Ok(true_parts.new), "{name}");
-        assert_eq!(apply_within(&[container], old, len - 1), Err(over(len, len - 1)), "{name}");
+        assert_eq!(apply_within(&[container], old, len, None).as_deref(), Ok(true_parts.new), "{name}");
+        assert_eq!(apply_within(&[container], old, len - 1, None), Err(over(len, len - 1)), "{name}");
         // A difference of lengths that still names the same old image.
         let new_len = MAX_SIZE + 1;
         let lie = Header { new_len, ..true_parts.header }.emit().unwrap();
         assert_eq!(apply(&[&lie], old), Err(over(new_len, MAX_SIZE)), "{name}");
         if old.is_some() {
-            assert_eq!(inspect(&lie, old).map(|_| ()), Err(over(new_len, MAX_SIZE)));
+            assert_eq!(inspect(&lie, old, None).map(|_| ()), Err(over(new_len, MAX_SIZE)));
         }
     }
 }
@@ -134,8 +134,8 @@ fn a_layer_above_the_callers_limit() {
     let pair = pair_named("txt-cp-neopixel");
     let layered = compress(&pair.new, None, &options(PROFILE, Format::V1)).unwrap().bytes;
     let most = pair.new.len() as u32;
-    assert_eq!(apply_within(&[&layered], None, most).as_ref(), Ok(&pair.new));
-    let refused = apply_within(&[&layered], None, 100);
+    assert_eq!(apply_within(&[&layered], None, most, None).as_ref(), Ok(&pair.new));
+    let refused = apply_within(&[&layered], None, 100, None);
     let limit = 100 + v2::MAX_HEADER_LEN as u64;
     let is_right = |error: &Error| matches!(error, Error::OverBudget { field: "memory", limit: l, .. } if *l == limit);
     assert!(matches!(&refused, Err(CodecError::Refused(error)) if is_right(error)), "{refused:?}");

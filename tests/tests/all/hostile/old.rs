@@ -77,7 +77,7 @@ fn no_image_at_all() {
 #[test]
 fn an_empty_image() {
     let new = &pair().new[..500];
-    let job = Job { new, old: Some(&[]), profile: PROFILE, prior: PRIOR };
+    let job = Job { new, old: Some(&[]), profile: PROFILE, prior: PRIOR, base: None };
     let container = with_big_stack(|| encode(&job, &Alignment::default(), false)).unwrap().bytes;
     assert_eq!(decode(PROFILE, &[], &container, new.len()).accepted(), Some(new));
     assert_eq!(apply(&[&container], Some(&[])).as_deref(), Ok(new));

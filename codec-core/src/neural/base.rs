@@ -1,0 +1,252 @@
+//! The base model as it lies in flash: a GMCF file of named integer layers that is read in place.
+
+use super::context::{BYTES, GRAMS};
+use super::rows::{LONGEST, ROWS};
+use super::shape::{BYTE_DIMS, LANE_DIM, NODES, ROW_DIM, Shape};
+use crate::Error;
+use crate::container::digest::{BaseId, Id};
+use crate::container::v2::{Header, Mode};
+
+/// Most residual layers.
+pub const MAX_LAYERS: usize = 4;
+/// Most inputs of a layer: with them, no sum of products leaves 32 bits.
+pub const MAX_INPUTS: usize = 516;
+const _: () = assert!(MAX_INPUTS as i64 * 127 * (1 << 15) < 1 << 31);
+/// First bytes of a model.
+pub const MAGIC: [u8; 4] = *b"GMB1";
+/// Entries of a codebook.
+pub const CODES: usize = 16;
+
+/// Cuts pieces off a string of bytes.
+struct Cut<'a>(&'a [u8]);
+
+impl<'a> Cut<'a> {
+    fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], Error> {
+        let truncated = Error::Truncated { field, need: len as u64, have: self.0.len() as u64 };
+        let (taken, rest) = self.0.split_at_checked(len).ok_or(truncated)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self, field: &'static str) -> Result<u8, Error> {
+        Ok(self.take(field, 1)?[0])
+    }
+
+    /// A byte that is at most `limit`.
+    fn within(&mut self, field: &'static str, limit: u8) -> Result<u32, Error> {
+        let found = self.byte(field)?;
+        if found > limit {
+            return Err(Error::OutOfRange { field, found: found.into(), limit: limit.into() });
+        }
+        Ok(found.into())
+    }
+}
+
+/// Reads the `i`th 16-bit number.
+#[inline]
+fn number(bytes: &[u8], i: usize) -> i16 {
+    i16::from_le_bytes([bytes[2 * i], bytes[2 * i + 1]])
+}
+
+/// Rows of 8-bit codes, each times a power of two in Q11.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Embedding<'a> {
+    codes: &'a [u8],
+    shift: u32,
+}
+
+impl<'a> Embedding<'a> {
+    fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
+        let shift = from.within(field, 8)?;
+        Ok(Self { codes: from.take(field, rows * columns)?, shift })
+    }
+
+    /// Writes row `row` to `to`, or adds it.
+    #[inline]
+    pub(crate) fn read(&self, row: usize, to: &mut [u16], add: bool) {
+        let codes = &self.codes[row * to.len()..][..to.len()];
+        for (to, code) in to.iter_mut().zip(codes) {
+            let value = i16::from(*code as i8) << self.shift;
+            *to = if add { (*to as i16).saturating_add(value) as u16 } else { value as u16 };
+        }
+    }
+}
+
+/// The tables of the hashed contexts: codes of 4 bits, two a byte, each table with a codebook in Q11.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Grams<'a> {
+    books: &'a [u8],
+    codes: &'a [u8],
+    log2: u32,
+}
+
+impl Grams<'_> {
+    /// Writes the embedding of the context `table` with this hash.
+    #[inline]
+    pub(crate) fn read(&self, table: usize, hash: u32, to: &mut [u16]) {
+        let entry = (table << self.log2) + (hash >> (32 - self.log2)) as usize;
+        let half = to.len() / 2;
+        let codes = &self.codes[entry * half..][..half];
+        let book = &self.books[table * 2 * CODES..][..2 * CODES];
+        for (to, code) in to.chunks_exact_mut(2).zip(codes) {
+            to[0] = number(book, usize::from(code & 15)) as u16;
+            to[1] = number(book, usize::from(code >> 4)) as u16;
+        }
+    }
+}
+
+/// A matrix of 8-bit weights; every row has a factor and a bias in Q11.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linear<'a> {
+    weights: &'a [u8],
+    factors: &'a [u8],
+    bias: &'a [u8],
+    columns: usize,
+    shift: u32,
+}
+
+impl<'a> Linear<'a> {
+    const EMPTY: Self = Self { weights: &[], factors: &[], bias: &[], columns: 0, shift: 1 };
+
+    fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
+        let shift = from.within(field, 40)?.max(1);
+        Ok(Self {
+            factors: from.take(field, 2 * rows)?,
+            bias: from.take(field, 2 * rows)?,
+            weights: from.take(field, rows * columns)?,
+            columns,
+            shift,
+        })
+    }
+
+    /// Row `row` times `x`, in the units of the bias.
+    #[inline]
+    pub(crate) fn row(&self, row: usize, x: &[u16]) -> i32 {
+        let weights = &self.weights[row * self.columns..][..self.columns];
+        let sum: i32 = weights.iter().zip(x).map(|(w, x)| i32::from(*w as i8) * i32::from(*x as i16)).sum();
+        let factor = number(self.factors, row) as u16;
+        let product = i64::from(sum) * i64::from(factor);
+        ((product + (1 << (self.shift - 1))) >> self.shift) as i32 + i32::from(number(self.bias, row))
+    }
+}
+
+/// The recurrent layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recurrent<'a> {
+    pub(crate) embed: Embedding<'a>,
+    pub(crate) input: Linear<'a>,
+    pub(crate) state: Linear<'a>,
+}
+
+/// A base model, read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Base<'a> {
+    pub(crate) shape: Shape,
+    pub(crate) grams: Grams<'a>,
+    pub(crate) bytes: [Embedding<'a>; BYTES],
+    pub(crate) lane: Embedding<'a>,
+    pub(crate) row_bytes: Embedding<'a>,
+    pub(crate) row_agree: Embedding<'a>,
+    pub(crate) recurrent: Option<Recurrent<'a>>,
+    pub(crate) layers: [Linear<'a>; MAX_LAYERS + 1],
+    pub(crate) head: Linear<'a>,
+    pub(crate) mix: &'a [u8],
+}
+
+/// Checks the digest of a base model's file.
+///
+/// # Errors
+/// [`Error::DigestMismatch`] when it is damaged; those of [`Header::parse`].
+pub fn verify(file: &[u8]) -> Result<(), Error> {
+    let (header, len) = Header::parse(file)?;
+    let found = Id::of(&file[len..]);
+    if found != header.digest {
+        return Err(Error::DigestMismatch { expected: header.digest.old().0, found: found.old().0 });
+    }
+    Ok(())
+}
+
+impl<'a> Base<'a> {
+    /// Opens a base model: a GMCF version 2 file, stored as it is, whose content is the model. Its identity is what the
+    /// header promises; [`verify`] checks that.
+    ///
+    /// # Errors
+    /// Those of [`Header::parse`] and [`Base::parse`]; [`Error::Corrupt`] when the file is no stored model.
+    pub fn open(file: &'a [u8]) -> Result<(Self, BaseId), Error> {
+        let (header, len) = Header::parse(file)?;
+        let model = &file[len..];
+        if header.mode != Mode::Stored || header.old.is_some() || model.len() as u64 != u64::from(header.new_len) {
+            return Err(Error::Corrupt { field: "base" });
+        }
+        Ok((Self::parse(model)?, header.digest.base()))
+    }
+
+    /// Reads the layers of a model.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`], [`Error::OutOfRange`] for sizes that no decoder supports, [`Error::Corrupt`] when something
+    /// stands behind the last layer.
+    pub fn parse(model: &'a [u8]) -> Result<Self, Error> {
+        let mut from = Cut(model);
+        let magic = from.take("magic", MAGIC.len())?;
+        if magic != MAGIC {
+            return Err(Error::BadMagic { found: [magic[0], magic[1], magic[2], magic[3]], seen: 4 });
+        }
+        let shape = Shape {
+            gram_log2: from.within("gram_log2", 16)?,
+            gram_dim: 2 * from.within("gram_dim", 32)? as usize,
+            hidden: 4 * from.within("hidden", 128)? as usize,
+            layers: from.within("layers", MAX_LAYERS as u8)? as usize,
+            state: 4 * from.within("state", 96)? as usize,
+            state_dim: from.within("state_dim", 64)? as usize,
+            ring_log2: from.within("ring_log2", 15)?,
+            index_log2: from.within("index_log2", 15)?,
+        };
+        for (field, found, least) in
+            [("gram_log2", shape.gram_log2, 1), ("ring_log2", shape.ring_log2, 5), ("index_log2", shape.index_log2, 1)]
+        {
+            if found < least {
+                return Err(Error::OutOfRange { field, found: found.into(), limit: least.into() });
+            }
+        }
+        if shape.inputs() > MAX_INPUTS {
+            return Err(Error::OutOfRange { field: "inputs", found: shape.inputs() as u64, limit: MAX_INPUTS as u64 });
+        }
+        let grams = Grams {
+            books: from.take("embed.gram", GRAMS * 2 * CODES)?,
+            codes: from.take("embed.gram", (GRAMS << shape.gram_log2) * shape.gram_dim / 2)?,
+            log2: shape.gram_log2,
+        };
+        let mut byte = |dim| Embedding::cut(&mut from, "embed.byte", 256, dim);
+        let [a, b, c, d] = BYTE_DIMS;
+        let bytes = [byte(a)?, byte(b)?, byte(c)?, byte(d)?];
+        let lane = Embedding::cut(&mut from, "embed.lane", 4, LANE_DIM)?;
+        let row_bytes = Embedding::cut(&mut from, "embed.row.byte", 256, ROW_DIM)?;
+        let row_agree = Embedding::cut(&mut from, "embed.row.agree", ROWS * LONGEST as usize, ROW_DIM)?;
+        let recurrent = if shape.state > 0 {
+            Some(Recurrent {
+                embed: Embedding::cut(&mut from, "gru.embed", 256, shape.state_dim)?,
+                input: Linear::cut(&mut from, "gru.input", 3 * shape.state, shape.state_dim)?,
+                state: Linear::cut(&mut from, "gru.state", 3 * shape.state, shape.state)?,
+            })
+        } else {
+            None
+        };
+        let mut layers = [Linear::EMPTY; MAX_LAYERS + 1];
+        for (i, layer) in layers.iter_mut().enumerate().take(shape.layers + 1) {
+            let columns = if i == 0 { shape.inputs() } else { shape.hidden };
+            *layer = Linear::cut(&mut from, "layer", shape.hidden, columns)?;
+        }
+        let head = Linear::cut(&mut from, "head", NODES, shape.hidden)?;
+        let mix = from.take("mix", super::coder::MIX_BYTES)?;
+        if !from.0.is_empty() {
+            return Err(Error::Corrupt { field: "base" });
+        }
+        Ok(Self { shape, grams, bytes, lane, row_bytes, row_agree, recurrent, layers, head, mix })
+    }
+
+    /// Sizes of the network.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+}

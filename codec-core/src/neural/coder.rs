@@ -1,0 +1,173 @@
+//! Codes bytes with the network beside the contexts: the last stage of mixing, whose weights the base model brings.
+
+use super::base::Base;
+use super::context::{Context, Features};
+use super::network;
+use super::rows::Rows;
+use crate::mix::logistic::{LOGIT_MAX, squash};
+use crate::predict::bytes::{Mixing, Situation};
+
+/// Inputs: those of the contexts, and two of the network.
+pub const INPUTS: usize = crate::predict::bytes::INPUTS + 2;
+/// Weight vectors picked by the situation, and behind them those picked by the bit and the network's certainty.
+pub const GATES: usize = crate::predict::bytes::GATES;
+const NODES: usize = 32;
+/// Weights of the last stage, `[gates, inputs]`, Q13; the network's own two inputs come first.
+pub const WEIGHTS: usize = (GATES + NODES) * INPUTS;
+/// Bytes of the layer `mix`.
+pub(crate) const MIX_BYTES: usize = 2 * WEIGHTS;
+/// One step down the gradient, in 2^-14 of a weight per unit of logit and of error.
+const RATE: i32 = 5;
+const LEAST_ERROR: u32 = 700;
+
+/// `|logit| <= 2839` and `|weight| <= 2^15`: a sum of products fits 32 bits.
+const _: () = assert!(INPUTS as i64 * LOGIT_MAX as i64 * (1 << 15) < 1 << 31);
+
+/// A base model at work, in memory that the decoder lends.
+#[derive(Clone, Debug)]
+pub struct Neural<'a> {
+    base: Base<'a>,
+    rows: Rows,
+    context: Context,
+}
+
+impl<'a> Neural<'a> {
+    /// Sets a model to work.
+    pub const fn new(base: Base<'a>) -> Self {
+        Self { base, rows: Rows::NEW, context: Context::NEW }
+    }
+
+    /// Words of memory that it takes.
+    pub fn words(&self) -> usize {
+        let shape = &self.base.shape;
+        WEIGHTS + network::words(shape) + Rows::words(shape.ring_log2, shape.index_log2)
+    }
+
+    fn split<'m>(&self, memory: &'m mut [u16]) -> (&'m mut [u16], &'m mut [u16], &'m mut [u16]) {
+        let (weights, rest) = memory.split_at_mut(WEIGHTS);
+        let (activations, rows) = rest.split_at_mut(network::words(&self.base.shape));
+        (weights, activations, rows)
+    }
+
+    /// Starts over with this memory, of [`Neural::words`].
+    pub fn start(&mut self, memory: &mut [u16]) {
+        let shape = self.base.shape;
+        let (weights, activations, rows) = self.split(memory);
+        for (weight, bytes) in weights.iter_mut().zip(self.base.mix.chunks_exact(2)) {
+            *weight = u16::from_le_bytes([bytes[0], bytes[1]]);
+        }
+        activations.fill(0);
+        self.rows.start(rows, shape.ring_log2, shape.index_log2);
+        self.context = Context::NEW;
+    }
+
+    /// To be called where bytes begin that the network is to model: the last `known` (at most 8) bytes of `recent` stand
+    /// before them.
+    pub fn enter(&mut self, memory: &mut [u16], recent: u64, known: u32) {
+        let (_, activations, _) = self.split(memory);
+        network::reset(&self.base, activations);
+        if known == 0 {
+            network::recur(&self.base, activations, 0);
+        }
+        self.context = Context::NEW;
+        for i in (0..known.min(8)).rev() {
+            self.push(memory, (recent >> (8 * i)) as u8);
+        }
+    }
+
+    /// Goes on by one byte.
+    pub fn push(&mut self, memory: &mut [u16], byte: u8) {
+        let (_, activations, rows) = self.split(memory);
+        self.rows.push(rows, self.context.recent(), byte);
+        self.context.push(byte);
+        network::recur(&self.base, activations, byte);
+    }
+
+    /// Thinks about the byte at `pos`.
+    pub fn think(&mut self, memory: &mut [u16], pos: u32) -> Features {
+        let (_, activations, rows) = self.split(memory);
+        let features = self.context.features(pos, &self.rows, rows);
+        network::run(&self.base, activations, &features);
+        features
+    }
+
+    /// The text around the byte.
+    pub fn context(&self) -> &Context {
+        &self.context
+    }
+
+    /// Logit (Q8) that the bit after `node` is a 1, where `node` are the bits of the byte last thought about that are
+    /// known, after a 1: what the network alone says.
+    pub fn logit(&self, memory: &[u16], node: u32) -> i32 {
+        logit(&self.base, &memory[WEIGHTS..], node)
+    }
+
+    /// The last stage of mixing for the byte last thought about.
+    pub(crate) fn mixing<'m>(&'m mut self, memory: &'m mut [u16]) -> Thought<'m, 'a> {
+        let (weights, activations, _) = self.split(memory);
+        Thought { base: &self.base, weights, activations, logit: 0, p: 0, chosen: [0; 2] }
+    }
+}
+
+/// Logit of a decision, Q8.
+#[inline]
+fn logit(base: &Base<'_>, activations: &[u16], node: u32) -> i32 {
+    (network::head(base, activations, node) >> 3).clamp(-LOGIT_MAX, LOGIT_MAX)
+}
+
+/// What the network thinks of a byte.
+pub(crate) struct Thought<'m, 'a> {
+    base: &'m Base<'a>,
+    weights: &'m mut [u16],
+    activations: &'m [u16],
+    logit: i32,
+    p: u32,
+    chosen: [usize; 2],
+}
+
+impl Thought<'_, '_> {
+    /// The network's own inputs.
+    fn own(&self) -> [i32; 2] {
+        [self.logit, (squash(self.logit) as i32 - 32768) >> 5]
+    }
+}
+
+impl Mixing for Thought<'_, '_> {
+    fn p(&mut self, inputs: &[i32], situation: &Situation<'_>, node: u32) -> u32 {
+        self.logit = logit(self.base, self.activations, node);
+        let certainty = match self.logit.unsigned_abs() {
+            0..=191 => 0,
+            192..=511 => 1,
+            512..=1023 => 2,
+            _ => 3,
+        };
+        let bit = 31 - (node & 255).max(1).leading_zeros() as usize;
+        self.chosen = [situation.gate, GATES + bit * 4 + certainty];
+        let own = self.own();
+        let mut logit = 0;
+        for chosen in self.chosen {
+            let weights = &self.weights[chosen * INPUTS..][..INPUTS];
+            let (ours, rest) = weights.split_at(own.len());
+            let pairs = own.iter().zip(ours).chain(inputs.iter().zip(rest));
+            logit += pairs.map(|(x, w)| x * i32::from(*w as i16)).sum::<i32>() >> 13;
+        }
+        self.p = squash(logit.clamp(-LOGIT_MAX, LOGIT_MAX));
+        self.p
+    }
+
+    fn learn(&mut self, inputs: &[i32], bit: u32) {
+        let error = ((bit as i32) << 16) - self.p as i32;
+        if error.unsigned_abs() < LEAST_ERROR {
+            return;
+        }
+        let step = error * RATE;
+        let own = self.own();
+        for chosen in self.chosen {
+            let weights = &mut self.weights[chosen * INPUTS..][..INPUTS];
+            for (x, w) in own.iter().chain(inputs).zip(weights) {
+                let change = (x * step + (1 << 20)) >> 21;
+                *w = (i32::from(*w as i16) + change).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16 as u16;
+            }
+        }
+    }
+}

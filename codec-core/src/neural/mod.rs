@@ -1,0 +1,102 @@
+//! The neural prior: what a base model says of bytes that nothing else predicts.
+
+pub mod base;
+pub mod coder;
+pub mod context;
+pub mod network;
+pub mod rows;
+pub mod shape;
+
+use crate::Error;
+use crate::container::digest::BaseId;
+use base::Base;
+use coder::Neural;
+
+/// The base model that a device holds, or its absence.
+pub trait Resident {
+    /// Takes the model that a container names into use; none for `None`.
+    ///
+    /// # Errors
+    /// [`Error::BaseMissing`] when there is no model, [`Error::WrongBase`] when it is another.
+    fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error>;
+
+    /// The model in use.
+    #[doc(hidden)]
+    fn active(&self) -> Option<&Neural<'_>>;
+
+    /// Likewise, to be changed.
+    #[doc(hidden)]
+    fn work<T>(&mut self, work: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T>;
+}
+
+/// No base model: containers that need one are refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoBase;
+
+impl Resident for NoBase {
+    fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
+        wanted.map_or(Ok(()), |_| Err(Error::BaseMissing))
+    }
+
+    #[inline]
+    fn active(&self) -> Option<&Neural<'_>> {
+        None
+    }
+
+    #[inline]
+    fn work<T>(&mut self, _: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T> {
+        None
+    }
+}
+
+/// A base model in flash.
+#[derive(Clone, Debug)]
+pub struct Held<'a> {
+    id: BaseId,
+    neural: Neural<'a>,
+    active: bool,
+}
+
+impl<'a> Held<'a> {
+    /// A model and its identity.
+    pub const fn new(base: Base<'a>, id: BaseId) -> Self {
+        Self { id, neural: Neural::new(base), active: false }
+    }
+}
+
+impl Resident for Held<'_> {
+    fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
+        match wanted {
+            Some(expected) if expected != self.id => Err(Error::WrongBase { expected: expected.0, found: self.id.0 }),
+            _ => {
+                self.active = wanted.is_some();
+                Ok(())
+            }
+        }
+    }
+
+    fn active(&self) -> Option<&Neural<'_>> {
+        self.active.then_some(&self.neural)
+    }
+
+    fn work<T>(&mut self, work: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T> {
+        self.active.then(|| work(&mut self.neural))
+    }
+}
+
+impl<R: Resident> Resident for Option<R> {
+    fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
+        match self {
+            Some(held) => held.select(wanted),
+            None => NoBase.select(wanted),
+        }
+    }
+
+    fn active(&self) -> Option<&Neural<'_>> {
+        self.as_ref().and_then(Resident::active)
+    }
+
+    fn work<T>(&mut self, work: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T> {
+        self.as_mut().and_then(|held| held.work(work))
+    }
+}

@@ -1,0 +1,91 @@
+//! The network in integers: activations in Q11, the recurrent state in Q15, weights of 8 bit, sums of 32.
+
+use super::base::Base;
+use super::context::Features;
+use super::rows::LONGEST;
+use super::shape::{BYTE_DIMS, LANE_DIM, ROW_DIM, Shape};
+use crate::mix::logistic::{sigmoid, tanh};
+
+/// Words of memory that the activations of a network take.
+pub const fn words(shape: &Shape) -> usize {
+    shape.inputs() + 2 * shape.hidden + 2 * shape.state
+}
+
+fn narrow(x: i32) -> u16 {
+    x.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16 as u16
+}
+
+/// Forgets the recurrent state.
+pub(crate) fn reset(base: &Base<'_>, memory: &mut [u16]) {
+    memory[..2 * base.shape.state].fill(0);
+}
+
+/// Takes the last byte into the recurrent state.
+pub(crate) fn recur(base: &Base<'_>, memory: &mut [u16], byte: u8) {
+    let Some(recurrent) = &base.recurrent else { return };
+    let (h, e) = (base.shape.state, base.shape.state_dim);
+    let (state, rest) = memory.split_at_mut(h);
+    let (next, rest) = rest.split_at_mut(h);
+    let embedded = &mut rest[..e];
+    recurrent.embed.read(usize::from(byte), embedded, false);
+    for (i, next) in next.iter_mut().enumerate() {
+        // Products with the state carry its bias; those of the inputs theirs.
+        let gate = |g: usize| (recurrent.input.row(g * h + i, embedded), recurrent.state.row(g * h + i, state));
+        let ((rx, rh), (zx, zh), (nx, nh)) = (gate(0), gate(1), gate(2));
+        let (r, z) = (sigmoid(rx.saturating_add(rh)), sigmoid(zx.saturating_add(zh)));
+        let inside = (i64::from(r) * i64::from(nh) >> 15) as i32;
+        let n = tanh(nx.saturating_add(inside));
+        let before = i32::from(state[i] as i16);
+        *next = narrow(n + ((z * (before - n) + (1 << 14)) >> 15));
+    }
+    state.copy_from_slice(next);
+}
+
+/// Runs the network; what [`head`] reads stays in the memory.
+pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
+    let shape = &base.shape;
+    let (state, rest) = memory.split_at_mut(2 * shape.state);
+    let (x, rest) = rest.split_at_mut(shape.inputs());
+    let (embedded, recurrent) = x.split_at_mut(shape.embedded());
+    let (grams, mut left) = embedded.split_at_mut(features.grams.len() * shape.gram_dim);
+    for (i, (hash, to)) in features.grams.iter().zip(grams.chunks_exact_mut(shape.gram_dim.max(1))).enumerate() {
+        base.grams.read(i, *hash, to);
+    }
+    let mut next = |dim: usize| {
+        let (to, after) = core::mem::take(&mut left).split_at_mut(dim);
+        left = after;
+        to
+    };
+    for ((table, byte), dim) in base.bytes.iter().zip(features.bytes).zip(BYTE_DIMS) {
+        table.read(usize::from(byte), next(dim), false);
+    }
+    base.lane.read(usize::from(features.lane), next(LANE_DIM), false);
+    for (i, row) in features.rows.iter().enumerate() {
+        let to = next(ROW_DIM);
+        base.row_agree.read(i * LONGEST as usize + usize::from(row.agree), to, false);
+        if row.agree > 0 {
+            base.row_bytes.read(usize::from(row.byte), to, true);
+        }
+    }
+    for (x, state) in recurrent.iter_mut().zip(&state[..shape.state]) {
+        *x = (*state as i16 >> 4) as u16;
+    }
+    let (a, b) = rest[..2 * shape.hidden].split_at_mut(shape.hidden);
+    for (i, a) in a.iter_mut().enumerate() {
+        *a = narrow(base.layers[0].row(i, x).max(0));
+    }
+    for layer in &base.layers[1..=shape.layers] {
+        for (i, b) in b.iter_mut().enumerate() {
+            *b = narrow(layer.row(i, a).max(0) + i32::from(a[i] as i16));
+        }
+        a.copy_from_slice(b);
+    }
+}
+
+/// Logit (Q11) that the decision at `node` is a 1.
+#[inline]
+pub(crate) fn head(base: &Base<'_>, memory: &[u16], node: u32) -> i32 {
+    let shape = &base.shape;
+    let at = 2 * shape.state + shape.inputs();
+    base.head.row(node as usize & 255, &memory[at..at + shape.hidden])
+}

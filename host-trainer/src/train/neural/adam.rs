@@ -1,0 +1,45 @@
+//! Adam (Kingma and Ba, 2015), and the learning rate over a run.
+
+const BETAS: (f32, f32) = (0.9, 0.98);
+const EPSILON: f32 = 1e-8;
+/// Share of a run in which the learning rate rises.
+const WARM: f32 = 0.02;
+/// Last learning rate, as a share of the largest.
+const LEAST: f32 = 0.02;
+
+/// Moments of every parameter.
+#[derive(Clone, Debug)]
+pub struct Adam {
+    first: Vec<f32>,
+    second: Vec<f32>,
+    steps: i32,
+}
+
+impl Adam {
+    /// For `len` parameters.
+    pub fn new(len: usize) -> Self {
+        Self { first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
+    }
+
+    /// One step down the gradient, after every parameter has lost `rate * decay` of itself (Loshchilov and Hutter, 2019).
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], rate: f32, decay: f32) {
+        self.steps += 1;
+        let (a, b) = BETAS;
+        let (first_scale, second_scale) = (1.0 / (1.0 - a.powi(self.steps)), 1.0 / (1.0 - b.powi(self.steps)));
+        let moments = self.first.iter_mut().zip(&mut self.second);
+        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
+            *m = a * *m + (1.0 - a) * g;
+            *v = b * *v + (1.0 - b) * g * g;
+            *p -= rate * ((*m * first_scale) / ((*v * second_scale).sqrt() + EPSILON) + decay * *p);
+        }
+    }
+}
+
+/// Learning rate at `done` (0 to 1) of a run: up to `largest`, then down along a cosine.
+pub fn rate(done: f32, largest: f32) -> f32 {
+    if done < WARM {
+        return largest * done.max(WARM / 100.0) / WARM;
+    }
+    let cosine = (std::f32::consts::PI * ((done - WARM) / (1.0 - WARM)).min(1.0)).cos();
+    largest * (LEAST + (1.0 - LEAST) * 0.5 * (1.0 + cosine))
+}

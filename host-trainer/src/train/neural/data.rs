@@ -1,0 +1,91 @@
+//! Files as the network sees them.
+
+use codec_core::neural::context::{Context, Features};
+use codec_core::neural::rows::Rows;
+use codec_core::neural::shape::Shape;
+
+/// A file and what the network is told before each of its bytes.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// What is known before each.
+    pub features: Vec<Features>,
+}
+
+impl Example {
+    /// Walks through a file.
+    pub fn new(bytes: Vec<u8>, shape: &Shape) -> Self {
+        let mut memory = vec![0; Rows::words(shape.ring_log2, shape.index_log2)];
+        let (mut rows, mut context) = (Rows::NEW, Context::NEW);
+        rows.start(&mut memory, shape.ring_log2, shape.index_log2);
+        let features = bytes
+            .iter()
+            .enumerate()
+            .map(|(at, &byte)| {
+                let features = context.features(at as u32, &rows, &memory);
+                rows.push(&mut memory, context.recent(), byte);
+                context.push(byte);
+                features
+            })
+            .collect();
+        Self { bytes, features }
+    }
+}
+
+/// Streams of examples, one beside the other.
+pub struct Lanes<'a> {
+    examples: &'a [Example],
+    order: Vec<u32>,
+    next: usize,
+    /// Example and place of every lane.
+    at: Vec<(u32, u32)>,
+}
+
+impl<'a> Lanes<'a> {
+    /// Streams of the examples in this order.
+    pub fn new(examples: &'a [Example], order: Vec<u32>, lanes: usize) -> Self {
+        Self { examples, order, next: 0, at: vec![(u32::MAX, 0); lanes] }
+    }
+
+    /// The next `steps` bytes of every lane, time-major; `false` when the examples are used up.
+    pub fn fill(&mut self, steps: usize, to: &mut Chunk) -> bool {
+        let lanes = self.at.len();
+        to.features.resize(lanes * steps, EMPTY);
+        to.targets.resize(lanes * steps, 0);
+        to.starts.resize(lanes * steps, false);
+        for (lane, (example, place)) in self.at.iter_mut().enumerate() {
+            for t in 0..steps {
+                while *example == u32::MAX || *place as usize == self.examples[*example as usize].bytes.len() {
+                    let Some(&next) = self.order.get(self.next) else { return false };
+                    self.next += 1;
+                    (*example, *place) = (next, 0);
+                }
+                let (from, at) = (&self.examples[*example as usize], *place as usize);
+                let i = t * lanes + lane;
+                (to.features[i], to.targets[i], to.starts[i]) = (from.features[at], from.bytes[at], at == 0);
+                *place += 1;
+            }
+        }
+        true
+    }
+}
+
+const EMPTY: Features = Features {
+    grams: [0; codec_core::neural::context::GRAMS],
+    bytes: [0; codec_core::neural::context::BYTES],
+    lane: 0,
+    above: 0,
+    rows: [codec_core::neural::rows::Row { byte: 0, agree: 0 }; codec_core::neural::rows::ROWS],
+};
+
+/// A piece of all lanes.
+#[derive(Default)]
+pub struct Chunk {
+    /// As in [`super::net::Batch`].
+    pub features: Vec<Features>,
+    /// Likewise.
+    pub targets: Vec<u8>,
+    /// Likewise.
+    pub starts: Vec<bool>,
+}

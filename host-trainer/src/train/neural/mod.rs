@@ -1,0 +1,164 @@
+//! Training of base models.
+
+pub mod adam;
+pub mod data;
+#[cfg(test)]
+mod gradients;
+pub mod layers;
+pub mod mixing;
+pub mod net;
+pub mod quantise;
+pub mod run;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::align::Alignment;
+use crate::base::Resident;
+use crate::files::write_atomic;
+use crate::fit::encode::{Job, encode, with_big_stack};
+use codec_core::limits::Profile;
+use codec_core::neural::shape::Shape;
+use codec_core::predict::prior::PRIOR;
+use data::Example;
+use net::Net;
+use run::{Progress, Settings};
+
+/// Sizes that ship, by name: the network, and the profile whose memory it is made for.
+pub const SIZES: [(&str, Shape, Profile); 3] =
+    [("nano", NANO, Profile::Small), ("micro", MICRO, Profile::Medium), ("small", SMALL, Profile::Host)];
+
+const NANO: Shape =
+    Shape { gram_log2: 10, gram_dim: 10, hidden: 64, layers: 1, state: 0, state_dim: 0, ring_log2: 13, index_log2: 10 };
+const MICRO: Shape = Shape { gram_log2: 12, gram_dim: 16, hidden: 160, ring_log2: 15, index_log2: 12, ..NANO };
+const SMALL: Shape = Shape { state: 160, state_dim: 32, ..MICRO };
+
+/// Longest piece that a file is cut into, bytes.
+const PIECE: usize = 16 << 10;
+/// One file in so many is held back: the last stage is trained on those, and losses are told of them.
+const HELD_BACK: u64 = 12;
+/// Most files that the last stage is trained on.
+const MIX_FILES: usize = 300;
+/// Most bytes of each.
+const MIX_BYTES: usize = 16 << 10;
+
+/// What `gmcf train base` was asked for.
+#[derive(Clone, Debug)]
+pub struct BaseArgs {
+    /// Folders, read with all that is in them.
+    pub folders: Vec<PathBuf>,
+    /// File to write the model to.
+    pub output: PathBuf,
+    /// Name of a size.
+    pub size: &'static str,
+    /// Times that every file is read.
+    pub epochs: usize,
+    /// Seed of weights and order.
+    pub seed: u64,
+    /// Threads; the result depends on their number.
+    pub threads: usize,
+}
+
+/// What a stage of the training has to say.
+#[derive(Clone, Copy, Debug)]
+pub enum Watched {
+    /// The network learns.
+    Network(Progress),
+    /// The last stage learns: files done, and in all.
+    Mix(usize, usize),
+}
+
+/// What came of it: bytes of the files held back.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Bytes that were learned from.
+    pub learned: u64,
+    /// Files held back and their bytes.
+    pub held_back: (usize, u64),
+    /// What the network alone makes of them, in floating point.
+    pub float: f64,
+    /// GMCF files of them, with the integer model.
+    pub coded: u64,
+    /// Bytes of the model.
+    pub model: u64,
+}
+
+/// Files of a folder and all folders in it, in the order of their paths.
+fn files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by_key(fs::DirEntry::path);
+    for entry in entries {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            files(&entry.path(), found)?;
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file is held back: by its folder, since neighbours are alike.
+fn is_held_back(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path).as_os_str().as_encoded_bytes();
+    let hash = folder.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    (hash >> 32).is_multiple_of(HELD_BACK)
+}
+
+/// Trains a base model on folders of files.
+///
+/// # Errors
+/// When a folder cannot be read or has too little in it, or the model cannot be written.
+pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> io::Result<Outcome> {
+    let (_, shape, profile) =
+        SIZES.into_iter().find(|(name, ..)| *name == args.size).ok_or_else(|| io::Error::other("no such size"))?;
+    let mut paths = Vec::new();
+    for folder in &args.folders {
+        files(folder, &mut paths)?;
+    }
+    let (mut learned, mut held) = (Vec::new(), Vec::new());
+    for path in &paths {
+        let bytes = fs::read(path)?;
+        if is_held_back(path) && held.len() < MIX_FILES {
+            held.extend(bytes.chunks(MIX_BYTES).next().map(<[u8]>::to_vec));
+        } else {
+            learned.extend(bytes.chunks(PIECE).map(<[u8]>::to_vec));
+        }
+    }
+    if held.is_empty() || learned.is_empty() {
+        return Err(io::Error::other("too few folders of files: some are held back to see what was learned"));
+    }
+    let total = learned.iter().map(|piece| piece.len() as u64).sum();
+    let examples: Vec<Example> = learned.into_iter().map(|piece| Example::new(piece, &shape)).collect();
+    let net = Net::new(shape);
+    let mut parameters = net.init(args.seed);
+    let settings = Settings { seed: args.seed, epochs: args.epochs, threads: args.threads, ..Settings::default() };
+    run::train(&net, &mut parameters, &examples, &settings, |progress| {
+        watch(Watched::Network(progress));
+        true
+    });
+    drop(examples);
+    let held_examples: Vec<Example> = held.iter().map(|file| Example::new(file.clone(), &shape)).collect();
+    let float = run::measure(&net, &parameters, &held_examples, args.threads).iter().sum();
+    let refused = |error: codec_core::Error| io::Error::other(error.to_string());
+    let mut mix = quantise::untrained_mix();
+    let file = quantise::quantise(&net, &parameters, &mix).map_err(refused)?;
+    with_big_stack(|| {
+        let with_mix = |mix: &[i16]| quantise::with_mix(&file, mix);
+        mixing::train(&held, profile, &mut mix, with_mix, |done, all| watch(Watched::Mix(done, all)))
+    })
+    .map_err(refused)?;
+    let file = quantise::quantise(&net, &parameters, &mix).map_err(refused)?;
+    let resident = Resident::open(&file).map_err(refused)?;
+    let coded = with_big_stack(|| {
+        held.iter().try_fold(0, |sum, new| {
+            let job = Job { new, old: None, profile, prior: PRIOR, base: Some(resident) };
+            Ok(sum + encode(&job, &Alignment::default(), false)?.bytes.len() as u64)
+        })
+    })
+    .map_err(refused)?;
+    write_atomic(&args.output, &file)?;
+    let held_bytes = held.iter().map(|file| file.len() as u64).sum();
+    Ok(Outcome { learned: total, held_back: (held.len(), held_bytes), float, coded, model: file.len() as u64 })
+}
