@@ -139,7 +139,7 @@ impl Header {
             None
         };
         let base = if flags & flag::BASE != 0 {
-            if mode == Mode::Stored {
+            if mode != Mode::Coded {
                 return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
             }
             let mut id = [0; BASE_ID_LEN];

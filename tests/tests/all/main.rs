@@ -1,6 +1,7 @@
 //! The tests across the crates, one binary:
 //!
 //! - `golden`: committed containers, decoded, and made again byte for byte (`GMCF_BLESS=1` writes them anew);
+//! - `base`: base models, with small files, and damaged;
 //! - `c_api`: what C programs see of the decoder, built and run with the host's C compiler;
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
 //! - `mixed`: images that hold code for more than one instruction set;
@@ -13,6 +14,7 @@
 //! - `integers`: the integer tables against floating point;
 //! - `link`: the link's bytes, its device end, bad weather, real streams, and what it says it costs.
 
+mod base;
 mod bundled;
 mod c_api;
 mod chains;

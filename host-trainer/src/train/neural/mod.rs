@@ -10,6 +10,7 @@ pub mod net;
 pub mod quantise;
 pub mod run;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,9 @@ const SMALL: Shape = Shape { state: 160, state_dim: 32, ..MICRO };
 /// Longest piece that a file is cut into, bytes.
 const PIECE: usize = 16 << 10;
 /// One file in so many is held back: the last stage is trained on those, and losses are told of them.
-const HELD_BACK: u64 = 12;
+const HELD_BACK: usize = 12;
+/// Bytes that there must be for every stream that is read side by side.
+const BYTES_A_LANE: u64 = 4 << 10;
 /// Most files that the last stage is trained on.
 const MIX_FILES: usize = 300;
 /// Most bytes of each.
@@ -99,11 +102,21 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a file is held back: by its folder, since neighbours are alike.
-fn is_held_back(path: &Path) -> bool {
-    let folder = path.parent().unwrap_or(path).as_os_str().as_encoded_bytes();
-    let hash = folder.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
-    (hash >> 32).is_multiple_of(HELD_BACK)
+/// Which files are held back: whole folders, since neighbours are alike, or single files where there is one folder.
+/// `names` are the paths within the folder that was named, so that it does not matter where that lies.
+fn held_back(names: &[PathBuf]) -> Vec<bool> {
+    let folders: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
+    let key =
+        |name: &'_ Path| if folders.len() > 1 { name.parent().unwrap_or(name).to_owned() } else { name.to_owned() };
+    let hash = |key: &Path| {
+        let bytes = key.as_os_str().as_encoded_bytes();
+        bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    };
+    let keys: BTreeSet<PathBuf> = names.iter().map(|name| key(name)).collect();
+    let mut keys: Vec<PathBuf> = keys.into_iter().collect();
+    keys.sort_by_key(|key| hash(key));
+    keys.truncate(keys.len().div_ceil(HELD_BACK).min(keys.len().saturating_sub(1)));
+    names.iter().map(|name| keys.contains(&key(name))).collect()
 }
 
 /// Trains a base model on folders of files.
@@ -113,34 +126,40 @@ fn is_held_back(path: &Path) -> bool {
 pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> io::Result<Outcome> {
     let (_, shape, profile) =
         SIZES.into_iter().find(|(name, ..)| *name == args.size).ok_or_else(|| io::Error::other("no such size"))?;
-    let mut paths = Vec::new();
+    let (mut paths, mut names) = (Vec::new(), Vec::new());
     for folder in &args.folders {
+        let start = paths.len();
         files(folder, &mut paths)?;
+        names.extend(paths[start..].iter().map(|path| path.strip_prefix(folder).unwrap_or(path).to_path_buf()));
     }
     let (mut learned, mut held) = (Vec::new(), Vec::new());
-    for path in &paths {
+    for (path, is_held_back) in paths.iter().zip(held_back(&names)) {
         let bytes = fs::read(path)?;
-        if is_held_back(path) && held.len() < MIX_FILES {
+        if is_held_back && held.len() < MIX_FILES {
             held.extend(bytes.chunks(MIX_BYTES).next().map(<[u8]>::to_vec));
         } else {
             learned.extend(bytes.chunks(PIECE).map(<[u8]>::to_vec));
         }
     }
     if held.is_empty() || learned.is_empty() {
-        return Err(io::Error::other("too few folders of files: some are held back to see what was learned"));
+        return Err(io::Error::other("too few files: some are held back to see what was learned"));
     }
-    let total = learned.iter().map(|piece| piece.len() as u64).sum();
+    let total: u64 = learned.iter().map(|piece| piece.len() as u64).sum();
     let examples: Vec<Example> = learned.into_iter().map(|piece| Example::new(piece, &shape)).collect();
     let net = Net::new(shape);
     let mut parameters = net.init(args.seed);
-    let settings = Settings { seed: args.seed, epochs: args.epochs, threads: args.threads, ..Settings::default() };
+    let (threads, defaults) = (args.threads.max(1), Settings::default());
+    // Few files make few steps: they had better be small.
+    let lanes = (total / BYTES_A_LANE).clamp(4, defaults.lanes as u64) as usize;
+    let lanes = lanes.next_multiple_of(threads);
+    let settings = Settings { seed: args.seed, epochs: args.epochs, threads, lanes, ..defaults };
     run::train(&net, &mut parameters, &examples, &settings, |progress| {
         watch(Watched::Network(progress));
         true
     });
     drop(examples);
     let held_examples: Vec<Example> = held.iter().map(|file| Example::new(file.clone(), &shape)).collect();
-    let float = run::measure(&net, &parameters, &held_examples, args.threads).iter().sum();
+    let float = run::measure(&net, &parameters, &held_examples, threads).iter().sum();
     let refused = |error: codec_core::Error| io::Error::other(error.to_string());
     let mut mix = quantise::untrained_mix();
     let file = quantise::quantise(&net, &parameters, &mix).map_err(refused)?;

@@ -1,0 +1,198 @@
+//! Base models: small files with them, and everything that can be wrong with one.
+
+use codec_core::Error;
+use codec_core::container::digest::{BaseId, Id};
+use codec_core::container::v2::{Header, Mode};
+use codec_core::decoder::Status;
+use codec_core::limits::{self, Profile};
+use codec_core::neural::base::Base;
+use host_trainer::base::{Resident, SHIPPED, Shipped};
+use host_trainer::codec::{CodecError, Format, Options, apply, apply_within, compress, inspect};
+use host_trainer::train::neural::{BaseArgs, base};
+
+const SCRIPT: &str = r#"'use strict';
+const mqtt = require('mqtt');
+const client = mqtt.connect('mqtt://broker.local:1883', { clientId: 'pump-7' });
+
+client.on('connect', function () {
+  client.subscribe('plant/pump/7/set', function (err) {
+    if (err) { console.error('cannot subscribe', err); process.exit(1); }
+  });
+});
+
+client.on('message', function (topic, message) {
+  const wanted = JSON.parse(message.toString());
+  if (typeof wanted.rate !== 'number' || wanted.rate < 0 || wanted.rate > 100) {
+    console.warn('ignored', topic, wanted);
+    return;
+  }
+  setRate(wanted.rate);
+});
+
+module.exports = { client: client };
+"#;
+
+const CONFIG: &str = r#"{
+  "name": "pump-7",
+  "version": "1.4.2",
+  "network": { "ssid": "plant", "dhcp": true, "ntp": ["0.pool.ntp.org", "1.pool.ntp.org"] },
+  "mqtt": { "host": "broker.local", "port": 1883, "keepalive": 60, "qos": 1 },
+  "sensors": [
+    { "type": "bme280", "bus": 1, "address": "0x76", "interval": 30 },
+    { "type": "ds18b20", "pin": 4, "interval": 60 }
+  ]
+}
+"#;
+
+fn options<'a>(profile: Profile, base: Option<Resident<'a>>) -> Options<'a> {
+    Options { profile, format: Format::V2, base, progress: None }
+}
+
+/// The bytes that the shipped models give: the network's integers are fixed by them, on every machine.
+#[test]
+fn golden_containers() {
+    let golden = [
+        ("nano", SCRIPT, "95f28acd820c66ddab631f21603599c0"),
+        ("nano", CONFIG, "982eca8ccbfa980980c4f489e7c48627"),
+        ("micro", SCRIPT, "7b779ddd17b0b5b7b5a7a4ca3a9b594e"),
+        ("micro", CONFIG, "018e53acdafcb087385712a3eed99997"),
+    ];
+    let mut found = Vec::new();
+    for (name, text, _) in golden {
+        let shipped = SHIPPED.iter().find(|shipped| shipped.name == name).unwrap();
+        let options = options(shipped.least, Some(shipped.open().unwrap()));
+        let made = compress(text.as_bytes(), None, &options).unwrap();
+        let alone = compress(text.as_bytes(), None, &Options { base: None, ..options }).unwrap();
+        println!("{name}: {} bytes, {} with the model, {} without", text.len(), made.bytes.len(), alone.bytes.len());
+        assert!(made.bytes.len() * 10 < alone.bytes.len() * 8, "the model helps little");
+        assert_eq!(apply(&[&made.bytes], None).unwrap(), text.as_bytes());
+        assert_eq!(inspect(&made.bytes, None, None).unwrap().base_name, Some(name));
+        found.push(Id::of(&made.bytes).to_string());
+    }
+    let wanted = golden.map(|(_, _, id)| id);
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn shipped_models_are_whole_and_fit() {
+    for shipped in &SHIPPED {
+        Resident::open(shipped.file).unwrap();
+        let words = codec_core::neural::coder::Neural::new(shipped.open().unwrap().model).words();
+        assert!(words <= shipped.least.parameters().words as usize / 2, "{}: {words} words", shipped.name);
+    }
+    assert!(Shipped::of(Profile::Tiny).is_none());
+    assert_eq!(Shipped::of(Profile::Small).unwrap().name, "nano");
+}
+
+/// As the decoder of a device gets them: byte by byte.
+#[test]
+fn chunking_does_not_matter() {
+    let shipped = Shipped::of(Profile::Small).unwrap();
+    let resident = shipped.open().unwrap();
+    let made = compress(SCRIPT.as_bytes(), None, &options(Profile::Small, Some(resident))).unwrap().bytes;
+    let mut decoder = Box::new(limits::Small::with_base(&[][..], resident.held()));
+    let (mut rebuilt, mut at) = (Vec::new(), 0);
+    loop {
+        let mut byte = [0];
+        let input = &made[at..made.len().min(at + 1)];
+        let step = decoder.update(input, &mut byte).unwrap();
+        at += step.consumed;
+        rebuilt.extend_from_slice(&byte[..step.written]);
+        match step.status {
+            Status::Done => break,
+            Status::NeedInput => assert!(at < made.len()),
+            Status::NeedOutput => {}
+        }
+    }
+    assert_eq!(rebuilt, SCRIPT.as_bytes());
+}
+
+#[test]
+fn devices_without_the_model_refuse() {
+    let [nano, micro] = [0, 1].map(|i| SHIPPED[i].open().unwrap());
+    let made = compress(SCRIPT.as_bytes(), None, &options(Profile::Small, Some(nano))).unwrap().bytes;
+    let mut out = [0; 16];
+    let mut without = Box::new(limits::Small::new(&[][..]));
+    assert_eq!(without.update(&made, &mut out), Err(Error::BaseMissing));
+    let mut other = Box::new(limits::Small::with_base(&[][..], micro.held()));
+    assert_eq!(other.update(&made, &mut out), Err(Error::WrongBase { expected: nano.id.0, found: micro.id.0 }));
+    assert_eq!(out, [0; 16]);
+    // A model that no one ships, named by hand.
+    let (header, len) = Header::parse(&made).unwrap();
+    let unknown = Header { base: Some(BaseId([1, 2, 3, 4])), ..header }.emit().unwrap();
+    let unknown = [&unknown[..], &made[len..]].concat();
+    assert_eq!(apply(&[&unknown], None), Err(CodecError::Refused(Error::BaseMissing)));
+    let wrong = Error::WrongBase { expected: [1, 2, 3, 4], found: nano.id.0 };
+    assert_eq!(apply_within(&[&unknown], None, 1 << 20, Some(nano)), Err(CodecError::Refused(wrong)));
+}
+
+#[test]
+fn models_too_large_for_the_profile_are_refused() {
+    let micro = SHIPPED[1].open().unwrap();
+    let refused = compress(SCRIPT.as_bytes(), None, &options(Profile::Small, Some(micro))).err();
+    let Some(CodecError::Refused(Error::OverBudget { field: "base", requested, limit })) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(requested > limit);
+}
+
+#[test]
+fn headers_with_a_model_are_coded_and_not_primed() {
+    let nano = SHIPPED[0].open().unwrap();
+    let made = compress(SCRIPT.as_bytes(), None, &options(Profile::Small, Some(nano))).unwrap().bytes;
+    assert_eq!(Header::parse(&made).unwrap().0.mode, Mode::Coded);
+    for flags in [made[1] & !8, made[1] | 16] {
+        let mut lie = made.clone();
+        lie[1] = flags;
+        assert_eq!(Header::parse(&lie), Err(Error::Unknown { field: "flags", found: flags.into() }));
+    }
+}
+
+/// A damaged model is told by its digest, a cut one by its length; neither makes the reader panic.
+#[test]
+fn damaged_models_are_refused() {
+    let file = SHIPPED[0].file;
+    for len in (0..200).chain((200..file.len()).step_by(997)) {
+        assert!(Base::open(&file[..len]).is_err(), "{len}");
+    }
+    let (_, start) = Header::parse(file).unwrap();
+    for at in (start..start + 64).chain((start + 64..file.len()).step_by(4999)) {
+        let mut damaged = file.to_vec();
+        damaged[at] ^= 0x55;
+        assert!(Resident::open(&damaged).is_err(), "{at}");
+        // A device that does not look at the digest rebuilds another file, and notices.
+        let Ok((model, id)) = Base::open(&damaged) else { continue };
+        let made = compress(CONFIG.as_bytes(), None, &options(Profile::Small, SHIPPED[0].open().ok())).unwrap().bytes;
+        let rebuilt = apply_within(&[&made], None, 1 << 20, Some(Resident { model, id }));
+        assert!(rebuilt.is_err() || rebuilt.as_deref() == Ok(CONFIG.as_bytes()), "{at}");
+        if at > start + 64 {
+            break;
+        }
+    }
+}
+
+/// A user's own model, from a folder of files to a container and back.
+#[test]
+fn a_model_of_ones_own() {
+    let folder = std::env::temp_dir().join(format!("gmcf-base-{}", std::process::id()));
+    for i in 0..40 {
+        let sub = folder.join(format!("plant-{}", i % 8));
+        std::fs::create_dir_all(&sub).unwrap();
+        let text =
+            CONFIG.replace("pump-7", &format!("valve-{i}")).replace("bme280", ["sht31", "scd41", "bme680"][i % 3]);
+        std::fs::write(sub.join(format!("{i}.json")), text).unwrap();
+    }
+    let output = folder.join("own.gmcf");
+    let args = BaseArgs { folders: vec![folder.clone()], output, size: "nano", epochs: 6, seed: 1, threads: 1 };
+    let outcome = base(&args, &|_| {}).unwrap();
+    assert!(outcome.held_back.0 > 0 && outcome.learned > 10_000, "{outcome:?}");
+    let file = std::fs::read(&args.output).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let own = Resident::open(&file).unwrap();
+    let made = compress(CONFIG.as_bytes(), None, &options(Profile::Small, Some(own))).unwrap();
+    let alone = compress(CONFIG.as_bytes(), None, &options(Profile::Small, None)).unwrap();
+    println!("{} bytes with a model of one's own, {} without", made.bytes.len(), alone.bytes.len());
+    assert!(made.bytes.len() * 2 < alone.bytes.len());
+    assert_eq!(apply(&[&made.bytes], None), Err(CodecError::Refused(Error::BaseMissing)));
+    assert_eq!(apply_within(&[&made.bytes], None, 1 << 20, Some(own)).unwrap(), CONFIG.as_bytes());
+}
