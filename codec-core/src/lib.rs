@@ -15,5 +15,6 @@ pub mod mix;
 pub mod predict;
 pub mod reloc;
 pub mod storage;
+pub mod varint;
 
 pub use error::Error;
