@@ -241,10 +241,7 @@ impl Record {
 
     /// Slot that the new image of an update goes to.
     pub fn target(&self, layout: &Layout) -> u8 {
-        match layout.slots {
-            crate::flash::Slots::Two(_) => self.active ^ 1,
-            crate::flash::Slots::One { .. } => 0,
-        }
+        layout.slots.target(self.active)
     }
 }
 

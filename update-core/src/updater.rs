@@ -11,7 +11,7 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
 use crate::download::Download;
-use crate::flash::{Layout, Operation, Partition, Slots, Writer, log};
+use crate::flash::{Layout, Operation, Partition, Writer, log};
 use crate::inplace::mover::{Mover, Scratch, ScriptWriter};
 use crate::inplace::script::Scripter;
 use crate::link::{Info, Target};
@@ -127,7 +127,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     /// As [`Target::offer`].
     pub fn offer(&mut self, bytes: &[u8; MANIFEST_LEN]) -> Result<u32, Error> {
         let record = *self.record();
-        let one_slot = matches!(self.layout.slots, Slots::One { .. });
+        let one_slot = self.layout.slots.is_one();
         // The state first: it costs nothing, and a busy device need not check signatures.
         let again = match record.state {
             State::Idle | State::Confirmed | State::RolledBack => false,
@@ -291,8 +291,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         }
         // Blocks of the one slot may have been replaced: then there is nothing to go back to.
         let image = record.images[usize::from(record.active)];
-        let lost = matches!(self.layout.slots, Slots::One { .. })
-            && !holds(&self.old(record.active, image.len), &image).unwrap_or(false);
+        let lost = self.layout.slots.is_one() && !holds(&self.old(record.active, image.len), &image).unwrap_or(false);
         self.change(|record| {
             record.failure = error.code();
             if lost {
@@ -330,12 +329,11 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     fn decode<D: Rebuild>(&mut self, decoder: &impl Fn(Partition<'a, F>) -> D) -> Result<(), Error> {
-        match self.layout.slots {
-            Slots::Two(_) => self.decode_to_slot(decoder),
-            Slots::One { slot, scratch } => {
-                let slot = Partition::new(self.flash, slot);
-                let scratch = Partition::new(self.flash, scratch);
-                self.decode_to_script(slot, scratch, decoder)
+        match self.layout.slots.scratch() {
+            None => self.decode_to_slot(decoder),
+            Some(scratch) => {
+                let slot = Partition::new(self.flash, self.layout.slot(0));
+                self.decode_to_script(slot, Partition::new(self.flash, scratch), decoder)
             }
         }
     }
@@ -383,7 +381,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         decoder: &impl Fn(Partition<'a, F>) -> D,
     ) -> Result<(), Error> {
         let step = self.step()?;
-        let Header { new_len, old, .. } = step.header;
+        let Header { new_len, old, .. } = step.place.header;
         let old_len = old.map_or(0, |old| old.len).min(slot.len());
         if new_len > slot.len() {
             return Err(Error::NoRoom { region: "slot", requested: new_len, limit: slot.len() });
@@ -391,7 +389,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         let scratch = Scratch::new(scratch, &step.plan)?;
         let mut scripter = Scripter::new(&step.plan, old_len, new_len);
         let mut sink = ScriptWriter::new(scratch, self.buffers.output)?;
-        let mut feed = Feed::new(self.download.reader(step.container), self.buffers.input);
+        let mut feed = Feed::new(self.download.reader(step.place.container), self.buffers.input);
         let mut source = slot.part(0, old_len);
         let mut decoder = decoder(source);
         loop {
@@ -405,7 +403,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
                 _ => {}
             }
         }
-        if step.last {
+        if step.place.is_last {
             feed.ended()?;
         }
         sink.finish()?;
@@ -429,17 +427,20 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     /// Replaces the blocks that are not recorded as done, and goes on to the next step or to reading back.
     #[inline(never)]
     fn move_blocks(&mut self) -> Result<(), Error> {
-        let Slots::One { slot, scratch } = self.layout.slots else { return Err(self.wrong_state()) };
+        let Some(scratch) = self.layout.slots.scratch() else { return Err(self.wrong_state()) };
         let step = self.step()?;
-        let slot = Partition::new(self.flash, slot);
+        let slot = Partition::new(self.flash, self.layout.slot(0));
         let scratch = Scratch::new(Partition::new(self.flash, scratch), &step.plan)?;
-        let old_len = step.header.old.map_or(0, |old| old.len);
+        let old_len = step.place.header.old.map_or(0, |old| old.len);
         let done = self.record().progress;
         let (journal, entry) = (&mut self.journal, &mut *self.buffers.entry);
-        Mover::new(slot, scratch, &step.plan, old_len, step.header.new_len)
-            .run(done, self.buffers.output, |done| journal.mark(done, entry))?;
+        Mover::new(slot, scratch, &step.plan, old_len, step.place.header.new_len).run(
+            done,
+            self.buffers.output,
+            |done| journal.mark(done, entry),
+        )?;
         self.change(|record| {
-            if step.last {
+            if step.place.is_last {
                 record.state = State::Verifying;
             } else {
                 (record.state, record.step) = (State::Decoding, record.step + 1);
@@ -457,7 +458,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         if !holds(&slot, &image)? {
             return Err(Error::DigestMismatch { field: "image" });
         }
-        let one_slot = matches!(self.layout.slots, Slots::One { .. });
+        let one_slot = self.layout.slots.is_one();
         self.change(|record| {
             record.state = State::Ready;
             if one_slot {
@@ -474,12 +475,10 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         match self.record().state {
             State::Confirmed => Ok(()),
             State::Trial => {
-                let two = matches!(self.layout.slots, Slots::Two(_));
+                let layout = self.layout;
                 self.change(|record| {
                     record.state = State::Confirmed;
-                    if two {
-                        record.active ^= 1;
-                    }
+                    record.active = record.target(&layout);
                     record.floor = record.floor.max(record.images[usize::from(record.active)].version);
                 })
             }

@@ -15,5 +15,6 @@
 pub mod mover;
 pub mod plan;
 pub mod script;
+pub mod steps;
 
 pub use plan::{MAX_RUNS, Plan, Run};

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use tests::flash::{Torn, random};
 use update_core::record::State;
 
-use super::{Device, Flash, Updates, has_one, images, moments, updates};
+use super::{Device, Flash, Updates, images, moments, updates};
 
 /// What became of the device before anything but the same update was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,7 +138,7 @@ fn sample(updates: &Updates, n_rots: usize, with_cut: bool) {
         assert!(end != End::NoRecord && (end != End::Waits || may_wait), "{number}: {fault:?} in {name}: {end:?}");
         assert!(end != End::Old || name.starts_with("slot"), "{number}: {fault:?} in {name}: {end:?}");
     }
-    let kind = if has_one(&updates.layout) { "in place" } else { "two slots" };
+    let kind = if updates.layout.slots.is_one() { "in place" } else { "two slots" };
     println!("{kind}, {n_rots} rotten bits, power cut: {with_cut}: {counts:?}");
 }
 
