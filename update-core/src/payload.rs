@@ -5,14 +5,15 @@ use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
 use crate::download::{Download, Reader};
-use crate::inplace::Plan;
-use crate::inplace::steps::{Place, Steps};
+use crate::inplace::Change;
+use crate::inplace::steps::Steps;
 use crate::manifest::MANIFEST_LEN;
 
 /// One step of an update in place.
 pub(crate) struct Step {
-    pub(crate) plan: Plan,
-    pub(crate) place: Place,
+    pub(crate) change: Change,
+    /// Offset of its container in the update, manifest included.
+    pub(crate) container: u32,
 }
 
 impl Step {
@@ -25,7 +26,7 @@ impl Step {
         let mut number = 0;
         while let Some(place) = steps.advance()? {
             if number == wanted {
-                return Ok(Self { plan: steps.plan(&place)?, place });
+                return Ok(Self { change: steps.change(&place)?, container: place.container });
             }
             number += 1;
         }

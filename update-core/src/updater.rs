@@ -4,7 +4,6 @@ use core::cell::RefCell;
 
 use codec_core::Error as E;
 use codec_core::container::digest::Hasher;
-use codec_core::container::v2::Header;
 use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits::Profile;
 use embedded_storage::nor_flash::NorFlash;
@@ -380,16 +379,15 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         scratch: Partition<'a, F>,
         decoder: &impl Fn(Partition<'a, F>) -> D,
     ) -> Result<(), Error> {
-        let step = self.step()?;
-        let Header { new_len, old, .. } = step.place.header;
-        let old_len = old.map_or(0, |old| old.len).min(slot.len());
-        if new_len > slot.len() {
-            return Err(Error::NoRoom { region: "slot", requested: new_len, limit: slot.len() });
+        let Step { change, container } = self.step()?;
+        let old_len = change.old_len.min(slot.len());
+        if change.new_len > slot.len() {
+            return Err(Error::NoRoom { region: "slot", requested: change.new_len, limit: slot.len() });
         }
-        let scratch = Scratch::new(scratch, &step.plan)?;
-        let mut scripter = Scripter::new(&step.plan, old_len, new_len);
-        let mut sink = ScriptWriter::new(scratch, self.buffers.output)?;
-        let mut feed = Feed::new(self.download.reader(step.place.container), self.buffers.input);
+        let scratch = Scratch::new(scratch, &change.plan)?;
+        let mut scripter = Scripter::new(&change.plan, old_len, change.new_len);
+        let mut sink = ScriptWriter::new(scratch, &change, self.buffers.output)?;
+        let mut feed = Feed::new(self.download.reader(container), self.buffers.input);
         let mut source = slot.part(0, old_len);
         let mut decoder = decoder(source);
         loop {
@@ -403,12 +401,12 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
                 _ => {}
             }
         }
-        if step.place.is_last {
+        if change.is_last {
             feed.ended()?;
         }
         sink.finish()?;
-        if scripter.len() != step.plan.script_len {
-            let (found, limit) = (scripter.len().into(), step.plan.script_len.into());
+        if scripter.len() != change.plan.script_len {
+            let (found, limit) = (scripter.len().into(), change.plan.script_len.into());
             return Err(E::OutOfRange { field: "script_len", found, limit }.into());
         }
         self.change(|record| (record.state, record.progress) = (State::Moving, 0))
@@ -428,19 +426,19 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     #[inline(never)]
     fn move_blocks(&mut self) -> Result<(), Error> {
         let Some(scratch) = self.layout.slots.scratch() else { return Err(self.wrong_state()) };
-        let step = self.step()?;
+        let scratch = Partition::new(self.flash, scratch);
+        // The download has the original, should the copy have rotted.
+        let change = match Scratch::change(scratch) {
+            Ok(change) => change,
+            Err(_) => self.step()?.change,
+        };
         let slot = Partition::new(self.flash, self.layout.slot(0));
-        let scratch = Scratch::new(Partition::new(self.flash, scratch), &step.plan)?;
-        let old_len = step.place.header.old.map_or(0, |old| old.len);
+        let scratch = Scratch::new(scratch, &change.plan)?;
         let done = self.record().progress;
         let (journal, entry) = (&mut self.journal, &mut *self.buffers.entry);
-        Mover::new(slot, scratch, &step.plan, old_len, step.place.header.new_len).run(
-            done,
-            self.buffers.output,
-            |done| journal.mark(done, entry),
-        )?;
+        Mover::new(slot, scratch, &change).run(done, self.buffers.output, |done| journal.mark(done, entry))?;
         self.change(|record| {
-            if step.place.is_last {
+            if change.is_last {
                 record.state = State::Verifying;
             } else {
                 (record.state, record.step) = (State::Decoding, record.step + 1);

@@ -3,7 +3,7 @@
 use codec_core::Error as E;
 use codec_core::container::v2::{Header, MAX_HEADER_LEN};
 
-use super::Plan;
+use super::{Change, Plan};
 use crate::Error;
 
 /// Where a step lies. Offsets are those of the source that is read.
@@ -78,14 +78,16 @@ impl<R: FnMut(u32, &mut [u8]) -> Result<usize, Error>> Steps<R> {
         Ok(Some(Place { plan, plan_len, container, container_len, header, is_last: left == 0 }))
     }
 
-    /// The plan of the step at `place`.
+    /// What the step at `place` changes.
     ///
     /// # Errors
     /// [`Error::Malformed`] that names the field; those of the source.
-    pub fn plan(&mut self, place: &Place) -> Result<Plan, Error> {
+    pub fn change(&mut self, place: &Place) -> Result<Change, Error> {
         let mut bytes = [0; Plan::MAX_LEN];
         let bytes = &mut bytes[..(place.plan_len as usize).min(Plan::MAX_LEN)];
         let have = (self.source)(place.plan, bytes)?;
-        Plan::parse(&bytes[..have.min(bytes.len())], place.header.new_len)
+        let new_len = place.header.new_len;
+        let plan = Plan::parse(&bytes[..have.min(bytes.len())], new_len)?;
+        Ok(Change { plan, old_len: place.header.old.map_or(0, |old| old.len), new_len, is_last: place.is_last })
     }
 }
