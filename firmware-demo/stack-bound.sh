@@ -85,6 +85,13 @@ ensure_packages "command -v $tool" "$package" || exit "$SKIPPED"
         sub(/>[^>]*$/, "", target)
         base = target
         sub(/\+0x[0-9a-f]+$/, "", base)
+        # The linker fills gaps between functions with d4d4, which reads as a jump to 84 bytes before.
+        if (op ~ /^bmi/ && base != name) {
+            address = line = $0
+            sub(/^ */, "", address); sub(/:.*/, "", address)
+            sub(/ *<[^<]*$/, "", line); sub(/.*[ \t]/, "", line)
+            if (hex(address) - hex(line) == 84) next
+        }
         if (base != name && !((name, base) in seen)) { seen[name, base] = 1; calls[name] = calls[name] SUBSEP base }
         else if (base == name && target == base && (op == "bl" || op == "call" || op == "jal")) recursive[name] = 1
     }
