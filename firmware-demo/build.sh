@@ -5,8 +5,8 @@
 #     ./build.sh clippy     lints instead, with warnings as errors
 #
 # Results, in target/firmware: BOARD.elf (the demo), device.BOARD.elf, boot.BOARD.elf and app.BOARD.VERSION.bin,
-# link-check.TARGET.elf, sizes.tsv; in target/firmware/checked, those that tests run, built with the profile `checked`.
-# Exit status 77: no compiler for the targets.
+# link-check.TARGET.elf, sizes.tsv; in target/firmware/checked, those that tests run, built with the profile `checked`, and
+# one-slot.BOARD.elf. Exit status 77: no compiler for the targets.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -29,8 +29,10 @@ images_of() {
 
 # checked_images_of BOARD: those of them that are built with the profile `checked`, too. Not the device of the Cortex-M0:
 # with checks its stack runs out of the 16 KiB, and it ends in a hard fault when an update is offered.
+# The device with one slot is for the Cortex-M3.
 checked_images_of() {
     local image
+    [ "$1" != lm3s6965evb ] || echo one-slot
     for image in $(images_of "$1"); do
         [ "$1 $image" = "microbit device" ] || [ "$image" = echo ] || echo "$image"
     done
@@ -40,6 +42,9 @@ if [ "$task" = clippy ]; then
     while IFS=$'\t' read -r board target _; do
         mapfile -t bins < <(images_of "$board" | tr ' ' '\n' | sed 's/^/--bin=/')
         "${build[@]}" "${bins[@]}" --target "$target" -- -D warnings
+        if checked_images_of "$board" | grep -q '^one-slot$'; then
+            "${CARGO[@]}" --bin device --features one-slot --target "$target" -- -D warnings
+        fi
     done < <(boards)
     exit
 fi
@@ -98,6 +103,10 @@ build_image() {
             return
             ;;
         demo) name=$2.elf ;;
+        one-slot)
+            cargo=("${CARGO_CHECKED[@]}" --bin device --features one-slot --target "$3")
+            built=${built%/*}/device
+            ;;
     esac
     rm -f "$folder/$name"
     "${cargo[@]}" || return 1

@@ -21,6 +21,8 @@ data=$root/tests/data/dev
 images=$(realpath -m target/firmware)
 seed=${GMCF_SEED:-1}
 cuts_wanted=${GMCF_CUTS:-26}
+# While an update in place goes on.
+cuts_in_place=$((cuts_wanted * 15 / 26))
 # Least of all boards together, when all are tested.
 cuts_promised=100
 
@@ -85,18 +87,20 @@ sends_at_last() {
     return 1
 }
 
-# holds SLOT IMAGE: the slot, 0 or 1, holds the image.
+# holds SLOT IMAGE: the slot, 0 or 1, holds the image; SLOT `only` is the one slot.
 holds() {
     local start
-    start=$(boards | awk -F'\t' -v board="$board" -v slot="$1" '$1 == board { print $8 + $9 + slot * $10 }')
+    start=$(boards | awk -F'\t' -v board="$board" -v slot="$1" '
+        $1 == board { print $8 + $9 + (slot == "only" ? $9 : slot * $10) }
+    ')
     cmp <(tail -c "+$((start + 1))" "$work/$board/flash" | head -c "$(stat -c %s "$2")") "$2" ||
         fail "slot $1 does not hold $2"
 }
 
-# lay_down BOARD FIRST: flash with version 1 and the key `test`.
+# lay_down FIRST [SLOTS]: flash with version 1 and the key `test`.
 lay_down() {
     mkdir -p "$work/$board"
-    device_file "$board" >"$work/$board/device.json"
+    device_file "$board" "${2:-2}" >"$work/$board/device.json"
     "$GMCF" flash "$work/$board/flash" --for "$work/$board/device.json" --image "$1" --version 1 \
         --key "$work/test.pub.pem" >/dev/null
 }
@@ -187,7 +191,7 @@ cycle() {
     sed -n 's/^ram in all: \([0-9]*\) bytes$/\1/p' "$work/$board/device.log" | sort -n | tail -n 1 |
         sed "s/^/$board\tdevice\tram_bytes\t/" >>"$costs"
     power_off
-    ! grep -n '^error\|^panicked' "$work/$board/device.log" || fail "it reported an error"
+    no_errors
 
     image=$(checked "$image")
     cut_through "$image" "$work/$board/up.2" 2 $((took / 4)) "$cuts_wanted"
@@ -206,6 +210,36 @@ cycle() {
     power_on "$board" "$image" "$work/$board/flash"
     said 10 'boot: slot A, version 3, settled'
     power_off
+    no_errors
+}
+
+# in_place IMAGE FIRST SECOND: the same with one slot, as far as there is something to go back to: the old image or the
+# new one runs after each cut, if need be after the rest of the blocks has been replaced.
+in_place() {
+    local image=$1 first=$2 second=$3 start took
+    lay_down "$first" 1
+    cp "$work/$board/flash" "$work/$board/flash.first"
+    release "$first" "$second" 2 up.2
+    power_on "$board" "$image" "$work/$board/flash"
+    said 10 'boot: slot A, version 1, settled'
+    start=$(date +%s%N)
+    sends "$work/$board/up.2" --confirm
+    took=$((($(date +%s%N) - start) / 1000000))
+    echo "$board: updated in place and confirmed in $took ms"
+    holds only "$second"
+    cut_through "$image" "$work/$board/up.2" 2 $((took / 4)) "$cuts_in_place"
+    holds only "$second"
+    power_off
+    power_on "$board" "$image" "$work/$board/flash"
+    said 10 'boot: slot A, version 2, settled'
+    power_off
+    ! grep -n '^boot: no slot' "$work/$board/device.log" || fail "neither image was whole"
+    grep -q '^boot: blocks are being replaced' "$work/$board/device.log" || fail "no cut fell between two blocks"
+    no_errors
+}
+
+# no_errors: nothing has gone wrong so far, on any image.
+no_errors() {
     ! grep -n '^error\|^panicked' "$work/$board/device.log" "$work/$board/qemu.log" || fail "it reported an error"
 }
 
@@ -251,6 +285,10 @@ for board in "${tested[@]}"; do
     esac
     cycle "$images/device.$board.elf" "$data/$first" "$data/$second"
     no_key_in "$images/device.$board.elf"
+
+    if [ -f "$images/checked/one-slot.$board.elf" ]; then
+        in_place "$images/checked/one-slot.$board.elf" "$data/$first" "$data/$second"
+    fi
 
     if [ -f "$images/boot.$board.elf" ]; then
         # The image that runs is replaced by a delta of itself; the third has a fault.

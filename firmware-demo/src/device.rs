@@ -27,6 +27,9 @@ use crate::uart::Uart;
 /// What this device is.
 pub const CONFIG: Config = Config { product: board::PRODUCT, profile: board::PROFILE, attempts: 3 };
 
+/// Whether the board's layout has one slot.
+const ONE_SLOT: bool = cfg!(feature = "one-slot");
+
 const _: () = assert!(BUFFER >= least_buffer::<FileFlash>());
 
 /// Why a device stops.
@@ -83,7 +86,7 @@ pub fn open_flash() -> Result<&'static RefCell<FileFlash>, Failure> {
     static FLASH: StaticCell<RefCell<FileFlash>> = StaticCell::new();
     let line = CommandLine::read()?;
     let flash = FileFlash::open(line.words().next().ok_or(Failure::Usage)?)?;
-    let need = board::STATE_BYTES + board::DOWNLOAD_BYTES + 2 * board::SLOT_BYTES;
+    let need = board::FLASH_BYTES;
     let have = flash.capacity() as u32;
     if have < need { Err(Failure::SmallFlash(need, have)) } else { Ok(FLASH.init(RefCell::new(flash))) }
 }
@@ -102,7 +105,11 @@ pub fn pick(flash: &RefCell<FileFlash>) -> Result<Option<(u8, u32)>, Failure> {
             println!("boot: slot {name}, version {}, {state}, {} bytes, id {}", image.version, image.len, image.id);
             Ok(Some((slot, image.len)))
         }
-        // With two slots there is nothing to resume before the link is served.
+        // What runs this does so: see [`run`].
+        Boot::Resume if ONE_SLOT => {
+            println!("boot: blocks are being replaced");
+            Ok(None)
+        }
         Boot::Resume | Boot::Wait => {
             println!("boot: no slot holds a whole image");
             Ok(None)
@@ -110,7 +117,8 @@ pub fn pick(flash: &RefCell<FileFlash>) -> Result<Option<(u8, u32)>, Failure> {
     }
 }
 
-/// Serves the link until the host asks for a restart, and restarts.
+/// Serves the link until the host asks for a restart, and restarts. With one slot, goes on with an update first that has
+/// begun to replace blocks.
 ///
 /// # Errors
 /// The flash fails, or holds no record.
@@ -135,6 +143,13 @@ fn restart(stack: &Painted) -> ! {
 #[inline(never)]
 fn serve_until_restart(flash: &'static RefCell<FileFlash>) -> Result<(), Failure> {
     let device = open_device(flash)?;
+    if ONE_SLOT && device.updater.record().must_resume(&LAYOUT) {
+        match device.install() {
+            Ok(()) => return Ok(()),
+            // The rest cannot be: the device waits for a whole image.
+            Err(error) => println!("error: {error}"),
+        }
+    }
     let link = open_link();
     // SAFETY: the only place in an image that opens the port, and it is passed once before the restart.
     let mut uart = unsafe { Uart::open() };

@@ -49,8 +49,7 @@ pub fn boot<F: NorFlash>(flash: &RefCell<F>, layout: &Layout, attempts: u8, buff
         holds(&Partition::new(flash, layout.slot(slot)), &image).unwrap_or(false)
     };
     match record.state {
-        State::Moving | State::Verifying if one_slot => return Ok(Boot::Resume),
-        State::Decoding if one_slot && record.step > 0 => return Ok(Boot::Resume),
+        _ if record.must_resume(layout) => return Ok(Boot::Resume),
         State::Ready | State::Trial if one_slot => {
             if whole(0) {
                 record_change(&|record| record.state = State::Trial)?;
