@@ -5,7 +5,7 @@
 #     ./build.sh clippy     lints instead, with warnings as errors
 #
 # Results, in target/firmware: BOARD.elf (the demo), device.BOARD.elf, boot.BOARD.elf and app.BOARD.VERSION.bin,
-# link-check.TARGET.elf, sizes.tsv; in target/firmware/checked, those that tests run, built with the profile `checked`, and
+# link-check.TARGET.elf, update-check.BOARD.elf, sizes.tsv; in target/firmware/checked, those that tests run, built with the profile `checked`, and
 # one-slot.BOARD.elf. Exit status 77: no compiler for the targets.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -42,6 +42,7 @@ if [ "$task" = clippy ]; then
     while IFS=$'\t' read -r board target _; do
         mapfile -t bins < <(images_of "$board" | tr ' ' '\n' | sed 's/^/--bin=/')
         "${build[@]}" "${bins[@]}" --target "$target" -- -D warnings
+        "${CARGO[@]}" --no-default-features --features quiet --bin update-check --target "$target" -- -D warnings
         if checked_images_of "$board" | grep -q '^one-slot$'; then
             "${CARGO[@]}" --bin device --features one-slot --target "$target" -- -D warnings
         fi
@@ -132,6 +133,30 @@ while IFS=$'\t' read -r board target _; do
         build_image checked "$board" "$target" "$image" || failed+=("$image of $board, checked")
     done
 done < <(boards)
+# bound NAME ITEM METRIC IMAGE MORE ARGUMENT...: what stack-bound.sh says of the image, and MORE bytes.
+bound() {
+    local status=0 bytes
+    bytes=$(./stack-bound.sh "$4" "${@:6}" 2>"$out/stack.$1.txt") || status=$?
+    case $status in
+        0) printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" $((bytes + $5)) >>"$sizes" ;;
+        "$SKIPPED") cat "$out/stack.$1.txt" >&2 ;;
+        *) cat "$out/stack.$1.txt" >&2 && failed+=("stack bound for $1") ;;
+    esac
+}
+
+# All RAM of a device: what is static, and the stack by its call graph. It has two slots: no script is made on it.
+while IFS=$'\t' read -r board target _; do
+    if ! "${CARGO[@]}" --no-default-features --features quiet --bin update-check --target "$target"; then
+        failed+=("update-check of $board")
+        continue
+    fi
+    install_image "$CARGO_OUT/$target/release/update-check" "$out/update-check.$board.elf"
+    if [ -z "$size_tool" ] || [ ! -f "$out/device.$board.elf" ]; then
+        continue
+    fi
+    statics=$("$size_tool" -A "$out/device.$board.elf" | awk '/^\.(data|bss|uninit) / { sum += $2 } END { print sum + 0 }')
+    bound "$board" device ram_bound_bytes "$out/update-check.$board.elf" "$statics" update_check decode_to_script
+done < <(boards)
 for target in "${all_targets[@]}"; do
     if ! "${build[@]}" --target "$target"; then
         failed+=("link-check for $target")
@@ -139,13 +164,7 @@ for target in "${all_targets[@]}"; do
     fi
     install_image "$CARGO_OUT/$target/release/link-check" "$out/link-check.$target.elf"
     record "$target" - decoder_flash_bytes "$out/link-check.$target.elf" "$base_model"
-    status=0
-    bound=$(./stack-bound.sh "$out/link-check.$target.elf" 2>"$out/stack.$target.txt") || status=$?
-    case $status in
-        0) printf '%s\t-\tdecoder_stack_bound_bytes\t%s\n' "$target" "$bound" >>"$sizes" ;;
-        "$SKIPPED") cat "$out/stack.$target.txt" >&2 ;;
-        *) cat "$out/stack.$target.txt" >&2 && failed+=("stack bound for $target") ;;
-    esac
+    bound "$target" - decoder_stack_bound_bytes "$out/link-check.$target.elf" 0
 done
 cat "$sizes"
 for name in "${failed[@]}"; do
