@@ -73,6 +73,9 @@ broken=$(
         $3 == "decoder_stack_bound_bytes" { limit = 2048 }
         # On the board that the profile is for.
         $3 == "mean_instructions_per_byte" && $1 == "lm3s6965evb" && $2 == "small.near" { limit = 400 }
+        $3 == "ram_bound_bytes" { bound[$1] = $4 }
+        # What was measured cannot be more than what the call graph allows.
+        $3 == "ram_bytes" && $2 == "device" && $1 in bound && $4 > bound[$1] { limit = bound[$1] }
         limit && $4 + 0 > limit { printf "BROKEN PROMISE: %s %s %s is %s, limit %s\n", $1, $2, $3, $4, limit }
         { limit = 0 }
     '
