@@ -24,9 +24,10 @@ fn main() -> ! {
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn update_check() -> ! {
-    if let Ok(flash) = open_flash() {
-        black_box(pick(flash).is_ok());
-        black_box(serve_until_restart(flash).is_ok());
+    loop {
+        if let Ok(flash) = open_flash() {
+            black_box(pick(flash).is_ok());
+            black_box(serve_until_restart(flash).is_ok());
+        }
     }
-    loop {}
 }
