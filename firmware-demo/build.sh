@@ -5,7 +5,8 @@
 #     ./build.sh clippy     lints instead, with warnings as errors
 #
 # Results, in target/firmware: BOARD.elf (the demo), device.BOARD.elf, boot.BOARD.elf and app.BOARD.VERSION.bin,
-# link-check.TARGET.elf, sizes.tsv. Exit status 77: no compiler for the targets.
+# link-check.TARGET.elf, update-check.BOARD.elf, sizes.tsv; in target/firmware/checked, those that tests run, built with the profile `checked`, and
+# one-slot.BOARD.elf. Exit status 77: no compiler for the targets.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -26,10 +27,25 @@ images_of() {
     [ ! -f "boards/$1.app.x" ] || echo boot app
 }
 
+# checked_images_of BOARD: those of them that are built with the profile `checked`, too. Not the device of the Cortex-M0:
+# with checks its stack runs out of the 16 KiB, and it ends in a hard fault when an update is offered.
+# The device with one slot is for the Cortex-M3.
+checked_images_of() {
+    local image
+    [ "$1" != lm3s6965evb ] || echo one-slot
+    for image in $(images_of "$1"); do
+        [ "$1 $image" = "microbit device" ] || [ "$image" = echo ] || echo "$image"
+    done
+}
+
 if [ "$task" = clippy ]; then
     while IFS=$'\t' read -r board target _; do
         mapfile -t bins < <(images_of "$board" | tr ' ' '\n' | sed 's/^/--bin=/')
         "${build[@]}" "${bins[@]}" --target "$target" -- -D warnings
+        "${CARGO[@]}" --no-default-features --features quiet --bin update-check --target "$target" -- -D warnings
+        if checked_images_of "$board" | grep -q '^one-slot$'; then
+            "${CARGO[@]}" --bin device --features one-slot --target "$target" -- -D warnings
+        fi
     done < <(boards)
     exit
 fi
@@ -45,7 +61,7 @@ if [ -z "$size_tool" ]; then
     echo "build.sh: no \`size\` (package binutils): the sizes are not recorded" >&2
 fi
 
-mkdir -p "$out"
+mkdir -p "$out/checked"
 sizes=$out/sizes.tsv
 printf -- '-\t-\tcompiler\t%s\n' "$("${RUSTC:-rustc}" --version)" >"$sizes"
 
@@ -67,65 +83,88 @@ install_image() {
     mv "$2.new" "$2"
 }
 
-target_dir=$CARGO_OUT
-
-# build_apps BOARD TARGET: versions 1, 2 and 3 of what the boot loader runs, as they lie in a slot; 3 has a fault.
-build_apps() {
-    local version
-    for version in 1 2 3; do
-        if [ "$version" -eq 3 ]; then
-            export GMCF_APP_FAULT=1
-        else
-            unset GMCF_APP_FAULT
-        fi
-        rm -f "$out/app.$1.$version.bin"
-        GMCF_APP_VERSION=$version "${CARGO[@]}" --bin app --target "$2" || return 1
-        install_image "$target_dir/$2/release/app" "$out/app.$1.$version.bin"
-    done
-    unset GMCF_APP_FAULT
+# build_image PROFILE BOARD TARGET IMAGE: with the profile release or checked; of `app` the versions 1, 2 and 3 of what
+# the boot loader runs, as they lie in a slot; 3 has a fault.
+build_image() {
+    local folder=$out name=$4.$2.elf built=$CARGO_OUT/$3/$1/$4 version cargo=("${CARGO[@]}" --bin "$4" --target "$3")
+    if [ "$1" = checked ]; then
+        folder=$out/checked cargo=("${CARGO_CHECKED[@]}" --bin "$4" --target "$3")
+    fi
+    case $4 in
+        app)
+            for version in 1 2 3; do
+                rm -f "$folder/app.$2.$version.bin"
+                (
+                    export GMCF_APP_VERSION=$version
+                    [ "$version" -ne 3 ] || export GMCF_APP_FAULT=1
+                    "${cargo[@]}"
+                ) || return 1
+                install_image "$built" "$folder/app.$2.$version.bin"
+            done
+            return
+            ;;
+        demo) name=$2.elf ;;
+        one-slot)
+            cargo=("${CARGO_CHECKED[@]}" --bin device --features one-slot --target "$3")
+            built=${built%/*}/device
+            ;;
+    esac
+    rm -f "$folder/$name"
+    "${cargo[@]}" || return 1
+    install_image "$built" "$folder/$name"
 }
 
 # An image that does not fit its board must not hide what the others take.
 failed=()
 while IFS=$'\t' read -r board target _; do
-    rm -f "$out/$board.elf"
-    if ! "${build[@]}" --bin demo --target "$target"; then
-        failed+=("$board")
-        continue
-    fi
-    install_image "$target_dir/$target/release/demo" "$out/$board.elf"
-    record "$board" - image_flash_bytes "$out/$board.elf" 0
     for image in $(images_of "$board"); do
-        case $image in
-            demo | echo) continue ;;
-            app)
-                build_apps "$board" "$target" || failed+=("$image of $board")
-                continue
-                ;;
-        esac
-        rm -f "$out/$image.$board.elf"
-        if ! "${CARGO[@]}" --bin "$image" --target "$target"; then
+        [ "$image" != echo ] || continue
+        if ! build_image release "$board" "$target" "$image"; then
             failed+=("$image of $board")
             continue
         fi
-        install_image "$target_dir/$target/release/$image" "$out/$image.$board.elf"
-        record "$board" "$image" image_flash_bytes "$out/$image.$board.elf" 0
+        case $image in
+            app) ;;
+            demo) record "$board" - image_flash_bytes "$out/$board.elf" 0 ;;
+            *) record "$board" "$image" image_flash_bytes "$out/$image.$board.elf" 0 ;;
+        esac
     done
+    for image in $(checked_images_of "$board"); do
+        build_image checked "$board" "$target" "$image" || failed+=("$image of $board, checked")
+    done
+done < <(boards)
+# bound NAME ITEM METRIC IMAGE MORE ARGUMENT...: what stack-bound.sh says of the image, and MORE bytes.
+bound() {
+    local status=0 bytes
+    bytes=$(./stack-bound.sh "$4" "${@:6}" 2>"$out/stack.$1.txt") || status=$?
+    case $status in
+        0) printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" $((bytes + $5)) >>"$sizes" ;;
+        "$SKIPPED") cat "$out/stack.$1.txt" >&2 ;;
+        *) cat "$out/stack.$1.txt" >&2 && failed+=("stack bound for $1") ;;
+    esac
+}
+
+# All RAM of a device: what is static, and the stack by its call graph. It has two slots: no script is made on it.
+while IFS=$'\t' read -r board target _; do
+    if ! "${CARGO[@]}" --no-default-features --features quiet --bin update-check --target "$target"; then
+        failed+=("update-check of $board")
+        continue
+    fi
+    install_image "$CARGO_OUT/$target/release/update-check" "$out/update-check.$board.elf"
+    if [ -z "$size_tool" ] || [ ! -f "$out/device.$board.elf" ]; then
+        continue
+    fi
+    statics=$("$size_tool" -A "$out/device.$board.elf" | awk '/^\.(data|bss|uninit) / { sum += $2 } END { print sum + 0 }')
+    bound "$board" device ram_bound_bytes "$out/update-check.$board.elf" "$statics" update_check decode_to_script
 done < <(boards)
 for target in "${all_targets[@]}"; do
     if ! "${build[@]}" --target "$target"; then
         failed+=("link-check for $target")
         continue
     fi
-    install_image "$target_dir/$target/release/link-check" "$out/link-check.$target.elf"
+    install_image "$CARGO_OUT/$target/release/link-check" "$out/link-check.$target.elf"
     record "$target" - decoder_flash_bytes "$out/link-check.$target.elf" "$base_model"
-    status=0
-    bound=$(./stack-bound.sh "$out/link-check.$target.elf" 2>"$out/stack.$target.txt") || status=$?
-    case $status in
-        0) printf '%s\t-\tdecoder_stack_bound_bytes\t%s\n' "$target" "$bound" >>"$sizes" ;;
-        "$SKIPPED") cat "$out/stack.$target.txt" >&2 ;;
-        *) cat "$out/stack.$target.txt" >&2 && failed+=("stack bound for $target") ;;
-    esac
+    bound "$target" - decoder_stack_bound_bytes "$out/link-check.$target.elf" 0
 done
 cat "$sizes"
 for name in "${failed[@]}"; do

@@ -50,14 +50,19 @@ ensure_qemu() {
     done < <(boards)
 }
 
-# device_file BOARD: prints the device file of the board's images `device` and `app`, for `gmcf flash` and `release`.
+# device_file BOARD [SLOTS]: prints the device file of the board's images `device` and `app`, for `gmcf flash` and
+# `release`; with SLOTS 1, of the `device` with the feature `one-slot`.
 device_file() {
-    boards | awk -F'\t' -v board="$1" '
+    boards | awk -F'\t' -v board="$1" -v slots="${2:-2}" '
         $1 == board {
             split($3, profiles, ",")
+            # With one slot, as src/board.rs has it.
+            if (slots == 1) profiles[1] = "tiny"
             printf "{\"product\": %d, \"profile\": \"%s\", ", $5, profiles[1]
             printf "\"write_size\": %d, \"erase_size\": %d, ", $6, $7
-            printf "\"state\": %d, \"download\": %d, \"slot\": %d}\n", $8, $9, $10
+            printf "\"state\": %d, \"download\": %d, ", $8, $9
+            if (slots == 1) printf "\"scratch\": %d, ", $9
+            printf "\"slot\": %d}\n", $10
         }
     '
 }

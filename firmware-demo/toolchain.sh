@@ -5,8 +5,9 @@
 # Otherwise Debian's rustc-web builds `core` as well; its packages are installed when this runs as
 # root. GMCF_FIRMWARE_COMPILER=plain or =debian decides for one of the two.
 
-# use_bare_metal TASK TARGET...: TASK is build or clippy. Sets CARGO, the command to add crate and `--target` to, and
-# CARGO_OUT, the folder in which cargo puts what it builds; exports RUSTFLAGS and, for Debian's compiler, RUSTC.
+# use_bare_metal TASK TARGET...: TASK is build or clippy. Sets CARGO, the command to add crate and `--target` to, CARGO_CHECKED,
+# the same for the profile `checked`, and CARGO_OUT, the folder in which cargo puts what it builds; exports RUSTFLAGS and,
+# for Debian's compiler, RUSTC.
 # Returns SKIPPED when there is no compiler for the targets.
 # shellcheck disable=SC2034
 use_bare_metal() {
@@ -61,7 +62,9 @@ use_bare_metal() {
             return 2
             ;;
     esac
-    CARGO+=(--release --locked --target-dir "$CARGO_OUT")
+    CARGO+=(--locked --target-dir "$CARGO_OUT")
+    CARGO_CHECKED=("${CARGO[@]}" --profile checked)
+    CARGO+=(--release)
     for pair in "${remap[@]}"; do
         RUSTFLAGS="${RUSTFLAGS:-} --remap-path-prefix=$pair"
     done

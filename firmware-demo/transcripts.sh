@@ -6,7 +6,8 @@
 #
 # Pairs are those of tests/data/PAIRS.tsv; containers are made by `gmcf compress` (GMCF names another
 # binary). A transcript is compared in the lines that do not depend on how well the codec compresses:
-# lengths, digest, errors. The costs go to target/firmware/costs.tsv, which record.sh compares.
+# lengths, digest, errors. The costs go to target/firmware/costs.tsv, which record.sh compares. The first pair of each
+# board, and what is refused, is also given to the image with checks for overflows, which must say the same.
 # Exit status 77: QEMU or a compiler is missing, or there is nothing to decode.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -110,10 +111,24 @@ rebuild() {
     compare "$name"
 }
 
+# checked BOARD NAME OLD NEW PATCH: the image with checks must rebuild the same.
+checked() {
+    local name=$1.$2.checked
+    if ! ./run.sh "$1" "$out/checked/$1.elf" "$3" "$5" "$runs/$name.new" >"$runs/$name.full" ||
+        ! cmp "$4" "$runs/$name.new"; then
+        cat "$runs/$name.full" >&2
+        echo "FAILED: $name: it ends with an error, or with another file than $4" >&2
+        failed=$((failed + 1))
+        return
+    fi
+    printf '%-56s rebuilt\n' "$name"
+    passed=$((passed + 1))
+}
+
 # refuse BOARD CASE OLD PATCH ERROR: must fail, with an error that starts so.
 refuse() {
     local name=$1.refused.$2 status=0
-    ./run.sh "$1" "$out/$1.elf" "$3" "$4" "$runs/$name.new" >"$runs/$name.full" || status=$?
+    ./run.sh "$1" "$out/checked/$1.elf" "$3" "$4" "$runs/$name.new" >"$runs/$name.full" || status=$?
     if [ "$status" -ne 1 ] || ! grep -q "^error: $5" "$runs/$name.full"; then
         cat "$runs/$name.full" >&2
         echo "FAILED: $name: exit status $status, or not refused with \`$5...\`" >&2
@@ -151,6 +166,7 @@ for pair in "${pairs[@]}"; do
         done
         if $first; then
             patch=$runs/$name.${profiles%%,*}.gmcf
+            checked "$board" "$name" "$old" "$new" "$patch"
             size=$(stat -c %s "$patch")
             head -c $((size - 1)) "$patch" >"$runs/short.gmcf"
             "$GMCF" compress "$new" "${with_old[@]}" --profile host -o "$runs/host.gmcf" >/dev/null

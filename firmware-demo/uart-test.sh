@@ -22,13 +22,13 @@ size=$(stat -c %s "$work/sent")
 
 failed=0
 while IFS=$'\t' read -r board target _; do
-    "${CARGO[@]}" --bin echo --target "$target"
+    "${CARGO_CHECKED[@]}" --bin echo --target "$target"
     qemu_of "$board"
     # Started only once somebody listens. The port is freed when the image ends.
     for try in 1 2 3 4 5; do
         port=$((20000 + RANDOM % 30000))
         timeout 60 "${qemu[@]}" -display none -monitor none -serial "tcp:127.0.0.1:$port,server=on,wait=on" \
-            -semihosting-config enable=on,target=native -kernel "$CARGO_OUT/$target/release/echo" \
+            -semihosting-config enable=on,target=native -kernel "$CARGO_OUT/$target/checked/echo" \
             </dev/null >"$work/qemu.log" 2>&1 &
         running=$!
         for _ in {1..50}; do

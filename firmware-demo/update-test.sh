@@ -5,9 +5,10 @@
 #     ./update-test.sh             every board
 #     ./update-test.sh BOARD...    some
 #
-# A power cut is `kill -9` of QEMU; the flash is a file. GMCF names another `gmcf`, GMCF_SEED another seed of the moments
-# (1), GMCF_CUTS how many there are at least while the first update goes on, on each board (26). Exit status 77: QEMU or a
-# compiler is missing.
+# The first update is measured on the release images; everything else is done by those with checks for overflows, where
+# they fit the board. A power cut is `kill -9` of QEMU; the flash is a file. GMCF names another `gmcf`, GMCF_SEED another
+# seed of the moments (1), GMCF_CUTS how many there are at least while the first update goes on, on each board (26). Exit
+# status 77: QEMU or a compiler is missing.
 set -euo pipefail
 cd "$(dirname "$0")"
 # shellcheck source-path=SCRIPTDIR source=common.sh
@@ -20,6 +21,8 @@ data=$root/tests/data/dev
 images=$(realpath -m target/firmware)
 seed=${GMCF_SEED:-1}
 cuts_wanted=${GMCF_CUTS:-26}
+# While an update in place goes on.
+cuts_in_place=$((cuts_wanted * 15 / 26))
 # Least of all boards together, when all are tested.
 cuts_promised=100
 
@@ -84,18 +87,20 @@ sends_at_last() {
     return 1
 }
 
-# holds SLOT IMAGE: the slot, 0 or 1, holds the image.
+# holds SLOT IMAGE: the slot, 0 or 1, holds the image; SLOT `only` is the one slot.
 holds() {
     local start
-    start=$(boards | awk -F'\t' -v board="$board" -v slot="$1" '$1 == board { print $8 + $9 + slot * $10 }')
+    start=$(boards | awk -F'\t' -v board="$board" -v slot="$1" '
+        $1 == board { print $8 + $9 + (slot == "only" ? $9 : slot * $10) }
+    ')
     cmp <(tail -c "+$((start + 1))" "$work/$board/flash" | head -c "$(stat -c %s "$2")") "$2" ||
         fail "slot $1 does not hold $2"
 }
 
-# lay_down BOARD FIRST: flash with version 1 and the key `test`.
+# lay_down FIRST [SLOTS]: flash with version 1 and the key `test`.
 lay_down() {
     mkdir -p "$work/$board"
-    device_file "$board" >"$work/$board/device.json"
+    device_file "$board" "${2:-2}" >"$work/$board/device.json"
     "$GMCF" flash "$work/$board/flash" --for "$work/$board/device.json" --image "$1" --version 1 \
         --key "$work/test.pub.pem" >/dev/null
 }
@@ -186,7 +191,9 @@ cycle() {
     sed -n 's/^ram in all: \([0-9]*\) bytes$/\1/p' "$work/$board/device.log" | sort -n | tail -n 1 |
         sed "s/^/$board\tdevice\tram_bytes\t/" >>"$costs"
     power_off
+    no_errors
 
+    image=$(checked "$image")
     cut_through "$image" "$work/$board/up.2" 2 $((took / 4)) "$cuts_wanted"
     holds 1 "$second"
     holds 0 "$first"
@@ -203,7 +210,43 @@ cycle() {
     power_on "$board" "$image" "$work/$board/flash"
     said 10 'boot: slot A, version 3, settled'
     power_off
+    no_errors
+}
+
+# in_place IMAGE FIRST SECOND: the same with one slot, as far as there is something to go back to: the old image or the
+# new one runs after each cut, if need be after the rest of the blocks has been replaced.
+in_place() {
+    local image=$1 first=$2 second=$3 start took
+    lay_down "$first" 1
+    cp "$work/$board/flash" "$work/$board/flash.first"
+    release "$first" "$second" 2 up.2
+    power_on "$board" "$image" "$work/$board/flash"
+    said 10 'boot: slot A, version 1, settled'
+    start=$(date +%s%N)
+    sends "$work/$board/up.2" --confirm
+    took=$((($(date +%s%N) - start) / 1000000))
+    echo "$board: updated in place and confirmed in $took ms"
+    holds only "$second"
+    cut_through "$image" "$work/$board/up.2" 2 $((took / 4)) "$cuts_in_place"
+    holds only "$second"
+    power_off
+    power_on "$board" "$image" "$work/$board/flash"
+    said 10 'boot: slot A, version 2, settled'
+    power_off
+    ! grep -n '^boot: no slot' "$work/$board/device.log" || fail "neither image was whole"
+    grep -q '^boot: blocks are being replaced' "$work/$board/device.log" || fail "no cut fell between two blocks"
+    no_errors
+}
+
+# no_errors: nothing has gone wrong so far, on any image.
+no_errors() {
     ! grep -n '^error\|^panicked' "$work/$board/device.log" "$work/$board/qemu.log" || fail "it reported an error"
+}
+
+# checked IMAGE: the same with checks for overflows, if there is such a one.
+checked() {
+    local image=${1%/*}/checked/${1##*/}
+    if [ -f "$image" ]; then echo "$image"; else echo "$1"; fi
 }
 
 # hex FILE: its bytes in hex, on one line.
@@ -243,10 +286,14 @@ for board in "${tested[@]}"; do
     cycle "$images/device.$board.elf" "$data/$first" "$data/$second"
     no_key_in "$images/device.$board.elf"
 
+    if [ -f "$images/checked/one-slot.$board.elf" ]; then
+        in_place "$images/checked/one-slot.$board.elf" "$data/$first" "$data/$second"
+    fi
+
     if [ -f "$images/boot.$board.elf" ]; then
         # The image that runs is replaced by a delta of itself; the third has a fault.
-        app=$images/app.$board
-        loader=$images/boot.$board.elf
+        app=$images/checked/app.$board
+        loader=$(checked "$images/boot.$board.elf")
         lay_down "$app.1.bin"
         cp "$work/$board/flash" "$work/$board/flash.first"
         release "$app.1.bin" "$app.2.bin" 2 app.2
@@ -271,7 +318,7 @@ for board in "${tested[@]}"; do
         said 10 '^boot: slot A, version 4, trial'
         power_off
         echo "$board: its own image updated by $(stat -c %s "$work/$board/app.2") bytes; one with a fault was rolled back"
-        no_key_in "$loader" "$app".*.bin
+        no_key_in "$loader" "$app".*.bin "$images/boot.$board.elf" "$images/app.$board".*.bin
     fi
 done
 echo "$cuts power cuts in all, seed $seed"

@@ -7,6 +7,11 @@
 # TARGET is what the Rust compiler calls the processor (`rustup target list`); without it the library is for this
 # computer. PROFILES are tiny, small, medium: each is compiled in and takes its own flash.
 #
+# With UPDATE the library has the device's side of updates, too (gmcf_boot, gmcf_updater_*, gmcf_link_*), for a flash that
+# writes WRITE_SIZE bytes at once (4 when left out) and erases ERASE_SIZE (4096):
+#
+#     gmcf_add_library(TARGET thumbv7em-none-eabihf PROFILES small UPDATE WRITE_SIZE 8 ERASE_SIZE 2048)
+#
 # GMCF_CARGO names another cargo, GMCF_CARGO_TOOLCHAIN a toolchain of rustup (such as `esp`), GMCF_CARGO_FLAGS more
 # arguments (such as `-Zbuild-std=core`): a list.
 
@@ -17,9 +22,13 @@ set(GMCF_CARGO_FLAGS "" CACHE STRING "More arguments for cargo build")
 get_filename_component(GMCF_ROOT "${CMAKE_CURRENT_LIST_DIR}/.." ABSOLUTE)
 
 function(gmcf_add_library)
-  cmake_parse_arguments(ARG "" "TARGET" "PROFILES" ${ARGN})
+  cmake_parse_arguments(ARG "UPDATE" "TARGET;WRITE_SIZE;ERASE_SIZE" "PROFILES" ${ARGN})
   if(ARG_UNPARSED_ARGUMENTS OR NOT ARG_PROFILES)
-    message(FATAL_ERROR "gmcf_add_library([TARGET triple] PROFILES tiny|small|medium...), not: ${ARGN}")
+    message(FATAL_ERROR "gmcf_add_library([TARGET triple] PROFILES tiny|small|medium... "
+                        "[UPDATE [WRITE_SIZE n] [ERASE_SIZE n]]), not: ${ARGN}")
+  endif()
+  if((ARG_WRITE_SIZE OR ARG_ERASE_SIZE) AND NOT ARG_UPDATE)
+    message(FATAL_ERROR "gmcf: WRITE_SIZE and ERASE_SIZE are of use with UPDATE only")
   endif()
   foreach(profile IN LISTS ARG_PROFILES)
     if(NOT profile MATCHES "^(tiny|small|medium)$")
@@ -27,6 +36,18 @@ function(gmcf_add_library)
     endif()
   endforeach()
   string(REPLACE ";" "," features "${ARG_PROFILES}")
+  set(sizes)
+  if(ARG_UPDATE)
+    string(APPEND features ",update")
+    # What is not said must not come from the environment either.
+    foreach(name WRITE_SIZE ERASE_SIZE)
+      if(ARG_${name})
+        list(APPEND sizes "GMCF_${name}=${ARG_${name}}")
+      else()
+        list(APPEND sizes "--unset=GMCF_${name}")
+      endif()
+    endforeach()
+  endif()
 
   set(out "${CMAKE_CURRENT_BINARY_DIR}/gmcf")
   set(toolchain)
@@ -42,7 +63,8 @@ function(gmcf_add_library)
 
   # Cargo knows what has changed, so it is asked each time.
   add_custom_target(gmcf_cargo
-    COMMAND ${GMCF_CARGO} ${toolchain} build --release --locked --manifest-path "${GMCF_ROOT}/Cargo.toml"
+    COMMAND ${CMAKE_COMMAND} -E env ${sizes}
+            ${GMCF_CARGO} ${toolchain} build --release --locked --manifest-path "${GMCF_ROOT}/Cargo.toml"
             --no-default-features --features "${features}" --target-dir "${out}" ${target} ${GMCF_CARGO_FLAGS}
     BYPRODUCTS "${folder}/libgmcf.a"
     COMMENT "Building libgmcf.a (${features}) with cargo"

@@ -16,5 +16,6 @@ pub mod neural;
 pub mod predict;
 pub mod reloc;
 pub mod storage;
+pub mod varint;
 
 pub use error::Error;

@@ -19,8 +19,15 @@ mod names {
     pub const NAME: &str = "lm3s6965evb (Cortex-M3)";
     #[cfg(board = "virt")]
     pub const NAME: &str = "virt (RISC-V rv32imac)";
+    #[cfg(not(feature = "one-slot"))]
     pub type Decoder<O> = codec_core::limits::Small<O>;
+    #[cfg(not(feature = "one-slot"))]
     pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Small;
+    // In place the script is made beside the decoder: with `small` that is more than the 64 KiB.
+    #[cfg(feature = "one-slot")]
+    pub type Decoder<O> = codec_core::limits::Tiny<O>;
+    #[cfg(feature = "one-slot")]
+    pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Tiny;
     pub type Link = update_core::link::Link<128, 1>;
     pub const BUFFER: usize = 320;
 }
@@ -50,4 +57,13 @@ pub type Link = names::Link;
 pub const BUFFER: usize = names::BUFFER;
 
 /// Where everything lies on the flash.
+#[cfg(not(feature = "one-slot"))]
 pub const LAYOUT: Layout = Layout::two(STATE_BYTES, DOWNLOAD_BYTES, SLOT_BYTES);
+
+/// Where everything lies on the flash. The scratch area is as long as the download.
+#[cfg(feature = "one-slot")]
+pub const LAYOUT: Layout = Layout::one(STATE_BYTES, DOWNLOAD_BYTES, DOWNLOAD_BYTES, SLOT_BYTES);
+
+/// Bytes of all of it.
+pub const FLASH_BYTES: u32 =
+    STATE_BYTES + DOWNLOAD_BYTES + SLOT_BYTES + if cfg!(feature = "one-slot") { DOWNLOAD_BYTES } else { SLOT_BYTES };

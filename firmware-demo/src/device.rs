@@ -6,7 +6,6 @@ use core::fmt;
 
 use codec_core::storage::ReadAt;
 use embedded_storage::nor_flash::ReadNorFlash;
-use semihosting::println;
 use semihosting::process::ExitCode;
 use static_cell::{ConstStaticCell, StaticCell};
 use update_core::Error;
@@ -24,8 +23,20 @@ use crate::reset::reset;
 use crate::stack::{self, Painted};
 use crate::uart::Uart;
 
+/// Prints a line, unless the image is only looked at.
+macro_rules! say {
+    ($($what:tt)*) => {
+        if !cfg!(feature = "quiet") {
+            semihosting::println!($($what)*);
+        }
+    };
+}
+
 /// What this device is.
 pub const CONFIG: Config = Config { product: board::PRODUCT, profile: board::PROFILE, attempts: 3 };
+
+/// Whether the board's layout has one slot.
+const ONE_SLOT: bool = cfg!(feature = "one-slot");
 
 const _: () = assert!(BUFFER >= least_buffer::<FileFlash>());
 
@@ -69,7 +80,7 @@ impl Failure {
     /// Says why, and ends the machine.
     #[inline(never)]
     pub fn exit(&self) -> ! {
-        println!("error: {self}");
+        say!("error: {self}");
         ExitCode::FAILURE.exit_process()
     }
 }
@@ -83,7 +94,7 @@ pub fn open_flash() -> Result<&'static RefCell<FileFlash>, Failure> {
     static FLASH: StaticCell<RefCell<FileFlash>> = StaticCell::new();
     let line = CommandLine::read()?;
     let flash = FileFlash::open(line.words().next().ok_or(Failure::Usage)?)?;
-    let need = board::STATE_BYTES + board::DOWNLOAD_BYTES + 2 * board::SLOT_BYTES;
+    let need = board::FLASH_BYTES;
     let have = flash.capacity() as u32;
     if have < need { Err(Failure::SmallFlash(need, have)) } else { Ok(FLASH.init(RefCell::new(flash))) }
 }
@@ -99,18 +110,23 @@ pub fn pick(flash: &RefCell<FileFlash>) -> Result<Option<(u8, u32)>, Failure> {
         Boot::Run { slot, image, trial } => {
             let name = if slot == 0 { 'A' } else { 'B' };
             let state = if trial { "trial" } else { "settled" };
-            println!("boot: slot {name}, version {}, {state}, {} bytes, id {}", image.version, image.len, image.id);
+            say!("boot: slot {name}, version {}, {state}, {} bytes, id {}", image.version, image.len, image.id);
             Ok(Some((slot, image.len)))
         }
-        // With two slots there is nothing to resume before the link is served.
+        // What runs this does so: see [`run`].
+        Boot::Resume if ONE_SLOT => {
+            say!("boot: blocks are being replaced");
+            Ok(None)
+        }
         Boot::Resume | Boot::Wait => {
-            println!("boot: no slot holds a whole image");
+            say!("boot: no slot holds a whole image");
             Ok(None)
         }
     }
 }
 
-/// Serves the link until the host asks for a restart, and restarts.
+/// Serves the link until the host asks for a restart, and restarts. With one slot, goes on with an update first that has
+/// begun to replace blocks.
 ///
 /// # Errors
 /// The flash fails, or holds no record.
@@ -124,8 +140,8 @@ pub fn run(flash: &'static RefCell<FileFlash>) -> Result<Infallible, Failure> {
 #[inline(never)]
 fn restart(stack: &Painted) -> ! {
     match stack.peak() {
-        Some(peak) => println!("ram in all: {} bytes", stack::statics() + stack.above() + peak),
-        None => println!("error: the stack reached its end"),
+        Some(peak) => say!("ram in all: {} bytes", stack::statics() + stack.above() + peak),
+        None => say!("error: the stack reached its end"),
     }
     reset()
 }
@@ -133,8 +149,15 @@ fn restart(stack: &Painted) -> ! {
 /// All that is measured. What lives as long as the device is made in functions that end, so that nothing of the making
 /// stays on the stack.
 #[inline(never)]
-fn serve_until_restart(flash: &'static RefCell<FileFlash>) -> Result<(), Failure> {
+pub fn serve_until_restart(flash: &'static RefCell<FileFlash>) -> Result<(), Failure> {
     let device = open_device(flash)?;
+    if ONE_SLOT && device.updater.record().must_resume(&LAYOUT) {
+        match device.install() {
+            Ok(()) => return Ok(()),
+            // The rest cannot be: the device waits for a whole image.
+            Err(error) => say!("error: {error}"),
+        }
+    }
     let link = open_link();
     // SAFETY: the only place in an image that opens the port, and it is passed once before the restart.
     let mut uart = unsafe { Uart::open() };
@@ -148,7 +171,7 @@ fn open_device(flash: &'static RefCell<FileFlash>) -> Result<&'static mut Device
     static DEVICE: StaticCell<Device> = StaticCell::new();
     let updater = Updater::open(flash, LAYOUT, CONFIG, BYTES.take())?;
     let info = updater.info();
-    println!("state: {}, {} bytes received", updater.record().state.name(), info.received);
+    say!("state: {}, {} bytes received", updater.record().state.name(), info.received);
     Ok(DEVICE.init(Device { updater, flash }))
 }
 

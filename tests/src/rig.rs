@@ -10,7 +10,7 @@ use host_trainer::release::keys::SecretKey;
 use host_trainer::release::{Release, Settings, release};
 use update_core::Error;
 use update_core::boot::{Boot, boot};
-use update_core::flash::{Layout, Operation, Slots};
+use update_core::flash::{Layout, Operation};
 use update_core::keys::Keys;
 use update_core::manifest::{MANIFEST_LEN, Manifest, PayloadDigest};
 use update_core::record::{Image, Journal, Record, State};
@@ -162,10 +162,11 @@ pub fn drive<const W: usize, const E: usize, const R: usize>(
         return Ok(booted);
     }
     send(&mut updater, update)?;
-    match layout.slots {
-        Slots::Two(_) => updater.install(Small::new)?,
+    if layout.slots.is_one() {
         // As a device that runs from its slot: the blocks are replaced after the restart.
-        Slots::One { .. } => updater.prepare(Small::new)?,
+        updater.prepare(Small::new)?;
+    } else {
+        updater.install(Small::new)?;
     }
     let booted = start(flash, layout)?;
     Updater::open(flash, *layout, config(), &mut buffer)?.confirm()?;

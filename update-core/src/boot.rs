@@ -5,7 +5,7 @@ use core::cell::RefCell;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
-use crate::flash::{Layout, Partition, Slots};
+use crate::flash::{Layout, Partition};
 use crate::record::{Image, Journal, Record, State};
 use crate::updater::holds;
 
@@ -42,16 +42,15 @@ pub fn boot<F: NorFlash>(flash: &RefCell<F>, layout: &Layout, attempts: u8, buff
         Err(Error::Flash { .. }) => Ok(false),
         other => other.map(|()| true),
     };
-    let two = matches!(layout.slots, Slots::Two(_));
+    let one_slot = layout.slots.is_one();
     let whole = |slot: u8| {
         let image = record.images[usize::from(slot & 1)];
         // A slot that cannot be read is as good as a rotten one.
         holds(&Partition::new(flash, layout.slot(slot)), &image).unwrap_or(false)
     };
     match record.state {
-        State::Moving | State::Verifying if !two => return Ok(Boot::Resume),
-        State::Decoding if !two && record.step > 0 => return Ok(Boot::Resume),
-        State::Ready | State::Trial if !two => {
+        _ if record.must_resume(layout) => return Ok(Boot::Resume),
+        State::Ready | State::Trial if one_slot => {
             if whole(0) {
                 record_change(&|record| record.state = State::Trial)?;
                 return Ok(Boot::Run { slot: 0, image: record.images[0], trial: true });
@@ -74,7 +73,7 @@ pub fn boot<F: NorFlash>(flash: &RefCell<F>, layout: &Layout, attempts: u8, buff
         return Ok(Boot::Run { slot: record.active, image: record.images[usize::from(record.active)], trial: false });
     }
     let other = record.active ^ 1;
-    if two && whole(other) {
+    if !one_slot && whole(other) {
         record_change(&|record| (record.state, record.active) = (State::RolledBack, other))?;
         return Ok(Boot::Run { slot: other, image: record.images[usize::from(other)], trial: false });
     }

@@ -239,12 +239,20 @@ impl Record {
         })
     }
 
+    /// Whether blocks of the one slot may have been replaced, so that the update must be gone on with before anything
+    /// runs.
+    pub fn must_resume(&self, layout: &Layout) -> bool {
+        let begun = match self.state {
+            State::Moving | State::Verifying => true,
+            State::Decoding => self.step > 0,
+            _ => false,
+        };
+        begun && layout.slots.is_one()
+    }
+
     /// Slot that the new image of an update goes to.
     pub fn target(&self, layout: &Layout) -> u8 {
-        match layout.slots {
-            crate::flash::Slots::Two(_) => self.active ^ 1,
-            crate::flash::Slots::One { .. } => 0,
-        }
+        layout.slots.target(self.active)
     }
 }
 

@@ -4,14 +4,13 @@ use core::cell::RefCell;
 
 use codec_core::Error as E;
 use codec_core::container::digest::Hasher;
-use codec_core::container::v2::Header;
 use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits::Profile;
 use embedded_storage::nor_flash::NorFlash;
 
 use crate::Error;
 use crate::download::Download;
-use crate::flash::{Layout, Operation, Partition, Slots, Writer, log};
+use crate::flash::{Layout, Operation, Partition, Writer, log};
 use crate::inplace::mover::{Mover, Scratch, ScriptWriter};
 use crate::inplace::script::Scripter;
 use crate::link::{Info, Target};
@@ -127,7 +126,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     /// As [`Target::offer`].
     pub fn offer(&mut self, bytes: &[u8; MANIFEST_LEN]) -> Result<u32, Error> {
         let record = *self.record();
-        let one_slot = matches!(self.layout.slots, Slots::One { .. });
+        let one_slot = self.layout.slots.is_one();
         // The state first: it costs nothing, and a busy device need not check signatures.
         let again = match record.state {
             State::Idle | State::Confirmed | State::RolledBack => false,
@@ -291,8 +290,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         }
         // Blocks of the one slot may have been replaced: then there is nothing to go back to.
         let image = record.images[usize::from(record.active)];
-        let lost = matches!(self.layout.slots, Slots::One { .. })
-            && !holds(&self.old(record.active, image.len), &image).unwrap_or(false);
+        let lost = self.layout.slots.is_one() && !holds(&self.old(record.active, image.len), &image).unwrap_or(false);
         self.change(|record| {
             record.failure = error.code();
             if lost {
@@ -330,12 +328,11 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     }
 
     fn decode<D: Rebuild>(&mut self, decoder: &impl Fn(Partition<'a, F>) -> D) -> Result<(), Error> {
-        match self.layout.slots {
-            Slots::Two(_) => self.decode_to_slot(decoder),
-            Slots::One { slot, scratch } => {
-                let slot = Partition::new(self.flash, slot);
-                let scratch = Partition::new(self.flash, scratch);
-                self.decode_to_script(slot, scratch, decoder)
+        match self.layout.slots.scratch() {
+            None => self.decode_to_slot(decoder),
+            Some(scratch) => {
+                let slot = Partition::new(self.flash, self.layout.slot(0));
+                self.decode_to_script(slot, Partition::new(self.flash, scratch), decoder)
             }
         }
     }
@@ -382,16 +379,15 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         scratch: Partition<'a, F>,
         decoder: &impl Fn(Partition<'a, F>) -> D,
     ) -> Result<(), Error> {
-        let step = self.step()?;
-        let Header { new_len, old, .. } = step.header;
-        let old_len = old.map_or(0, |old| old.len).min(slot.len());
-        if new_len > slot.len() {
-            return Err(Error::NoRoom { region: "slot", requested: new_len, limit: slot.len() });
+        let Step { change, container } = self.step()?;
+        let old_len = change.old_len.min(slot.len());
+        if change.new_len > slot.len() {
+            return Err(Error::NoRoom { region: "slot", requested: change.new_len, limit: slot.len() });
         }
-        let scratch = Scratch::new(scratch, &step.plan)?;
-        let mut scripter = Scripter::new(&step.plan, old_len, new_len);
-        let mut sink = ScriptWriter::new(scratch, self.buffers.output)?;
-        let mut feed = Feed::new(self.download.reader(step.container), self.buffers.input);
+        let scratch = Scratch::new(scratch, &change.plan)?;
+        let mut scripter = Scripter::new(&change.plan, old_len, change.new_len);
+        let mut sink = ScriptWriter::new(scratch, &change, self.buffers.output)?;
+        let mut feed = Feed::new(self.download.reader(container), self.buffers.input);
         let mut source = slot.part(0, old_len);
         let mut decoder = decoder(source);
         loop {
@@ -405,12 +401,12 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
                 _ => {}
             }
         }
-        if step.last {
+        if change.is_last {
             feed.ended()?;
         }
         sink.finish()?;
-        if scripter.len() != step.plan.script_len {
-            let (found, limit) = (scripter.len().into(), step.plan.script_len.into());
+        if scripter.len() != change.plan.script_len {
+            let (found, limit) = (scripter.len().into(), change.plan.script_len.into());
             return Err(E::OutOfRange { field: "script_len", found, limit }.into());
         }
         self.change(|record| (record.state, record.progress) = (State::Moving, 0))
@@ -429,17 +425,20 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
     /// Replaces the blocks that are not recorded as done, and goes on to the next step or to reading back.
     #[inline(never)]
     fn move_blocks(&mut self) -> Result<(), Error> {
-        let Slots::One { slot, scratch } = self.layout.slots else { return Err(self.wrong_state()) };
-        let step = self.step()?;
-        let slot = Partition::new(self.flash, slot);
-        let scratch = Scratch::new(Partition::new(self.flash, scratch), &step.plan)?;
-        let old_len = step.header.old.map_or(0, |old| old.len);
+        let Some(scratch) = self.layout.slots.scratch() else { return Err(self.wrong_state()) };
+        let scratch = Partition::new(self.flash, scratch);
+        // The download has the original, should the copy have rotted.
+        let change = match Scratch::change(scratch) {
+            Ok(change) => change,
+            Err(_) => self.step()?.change,
+        };
+        let slot = Partition::new(self.flash, self.layout.slot(0));
+        let scratch = Scratch::new(scratch, &change.plan)?;
         let done = self.record().progress;
         let (journal, entry) = (&mut self.journal, &mut *self.buffers.entry);
-        Mover::new(slot, scratch, &step.plan, old_len, step.header.new_len)
-            .run(done, self.buffers.output, |done| journal.mark(done, entry))?;
+        Mover::new(slot, scratch, &change).run(done, self.buffers.output, |done| journal.mark(done, entry))?;
         self.change(|record| {
-            if step.last {
+            if change.is_last {
                 record.state = State::Verifying;
             } else {
                 (record.state, record.step) = (State::Decoding, record.step + 1);
@@ -457,7 +456,7 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         if !holds(&slot, &image)? {
             return Err(Error::DigestMismatch { field: "image" });
         }
-        let one_slot = matches!(self.layout.slots, Slots::One { .. });
+        let one_slot = self.layout.slots.is_one();
         self.change(|record| {
             record.state = State::Ready;
             if one_slot {
@@ -474,12 +473,10 @@ impl<'a, 'b, F: NorFlash> Updater<'a, 'b, F> {
         match self.record().state {
             State::Confirmed => Ok(()),
             State::Trial => {
-                let two = matches!(self.layout.slots, Slots::Two(_));
+                let layout = self.layout;
                 self.change(|record| {
                     record.state = State::Confirmed;
-                    if two {
-                        record.active ^= 1;
-                    }
+                    record.active = record.target(&layout);
                     record.floor = record.floor.max(record.images[usize::from(record.active)].version);
                 })
             }

@@ -8,8 +8,10 @@ use codec_core::container::v2::{Header, Mode as Coding};
 use codec_core::limits::Profile;
 use ed25519_compact::{KeyPair, Noise, Seed};
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-use update_core::flash::Layout;
-use update_core::inplace::{Plan, Run};
+use update_core::flash::{Layout, Partition, Region};
+use update_core::inplace::mover::{Scratch, ScriptWriter};
+use update_core::inplace::script::{Block, Sink as _};
+use update_core::inplace::{Change, Plan, Run};
 use update_core::keys::{Keys, Rotation, SIGNATURE_LEN};
 use update_core::manifest::{MANIFEST_LEN, Manifest, Mode, PayloadDigest};
 use update_core::record::{Image, Journal, Record};
@@ -94,10 +96,15 @@ fn key_statement() {
     assert_eq!(rotated, Keys { sequence: 1, slots: [*key(3).pk, *key(2).pk] });
 }
 
+/// The plan of the example.
+fn example_plan() -> Plan {
+    let plan = Plan::new(4096, 300, &[Run { first: 2, last: 0 }, Run { first: 3, last: 4 }], 5 * 4096 - 1);
+    plan.expect("each block once")
+}
+
 #[test]
 fn plan() {
-    let plan = Plan::new(4096, 300, &[Run { first: 2, last: 0 }, Run { first: 3, last: 4 }], 5 * 4096 - 1);
-    let plan = plan.expect("each block once");
+    let plan = example_plan();
     check("plan", &plan.emit());
     assert_eq!(Plan::parse(&plan.emit(), 5 * 4096 - 1), Ok(plan.clone()));
     let order: Vec<_> = (0..5).filter_map(|place| plan.block_at(place)).collect();
@@ -155,4 +162,22 @@ fn journal() {
     // The first record lies in both halves.
     assert_eq!(content[..320], content[1024..1344]);
     assert!(content[336..1024].iter().chain(&content[1344..2048]).all(|&byte| byte == 0xff));
+}
+
+#[test]
+fn scratch() {
+    let change = Change { plan: example_plan(), old_len: 5 * 4096, new_len: 5 * 4096 - 1, is_last: true };
+    let flash = RefCell::new(Memory(vec![0; 10 * 1024]));
+    let region = Partition::new(&flash, Region { offset: 0, len: 10 * 1024 });
+    let mut buffer = [0; 64];
+    let scratch = Scratch::new(region, &change.plan).expect("room for the directory, two blocks, the script");
+    let mut writer = ScriptWriter::new(scratch, &change, &mut buffer).expect("a buffer");
+    writer.push(&[0; 7]).expect("room");
+    writer.end_block(Block { end: 7, crc: 0x0102_0304, unchanged: false }).expect("room");
+    writer.finish().expect("it can be read back");
+    assert_eq!(Scratch::change(region), Ok(change));
+    let content = flash.borrow().0.clone();
+    check("scratch", &content[..64]);
+    assert!(content[64..1024].iter().all(|&byte| byte == 0xff));
+    assert_eq!(content[1024 + 2 * 4096..][..8], [0, 0, 0, 0, 0, 0, 0, 0xff]);
 }

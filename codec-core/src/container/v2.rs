@@ -1,18 +1,15 @@
 //! GMCF version 2, the air format: the header. FORMAT.md, section 6, is normative.
 
 use super::digest::{BASE_ID_LEN, BaseId, ID_LEN, Id, OLD_ID_LEN, OldId};
-use crate::Error;
 use crate::entropy::number::{unzigzag, zigzag};
 use crate::limits::Profile;
+use crate::{Error, varint};
 
 /// First byte of every version 2 file: `G` with its high bit set.
 pub const MAGIC: u8 = 0xc7;
 
 /// Longest header, bytes.
-pub const MAX_HEADER_LEN: usize = 2 + 3 * MAX_VARINT_LEN + OLD_ID_LEN + BASE_ID_LEN + ID_LEN;
-
-/// Longest varint of 32 bits.
-const MAX_VARINT_LEN: usize = 5;
+pub const MAX_HEADER_LEN: usize = 2 + 3 * varint::MAX_LEN + OLD_ID_LEN + BASE_ID_LEN + ID_LEN;
 
 /// Bits of the second byte.
 mod flag {
@@ -76,31 +73,10 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// LEB128, at most 32 bits, no padding.
     fn varint(&mut self, field: &'static str) -> Result<u32, Error> {
-        let mut value = 0u64;
-        for i in 0..MAX_VARINT_LEN {
-            let byte = self.take(field, 1)?[0];
-            value |= u64::from(byte & 0x7f) << (7 * i);
-            if byte & 0x80 == 0 {
-                let limit = u64::from(u32::MAX);
-                let padded = byte == 0 && i > 0;
-                if value > limit || padded {
-                    return Err(Error::OutOfRange { field, found: value, limit });
-                }
-                return Ok(value as u32);
-            }
-        }
-        Err(Error::OutOfRange { field, found: value, limit: u64::from(u32::MAX) })
+        let limit = u64::from(u32::MAX);
+        varint::read(|| Ok(self.take(field, 1)?[0]), |found| Error::OutOfRange { field, found, limit })
     }
-}
-
-fn put_varint<const N: usize>(out: &mut heapless::Vec<u8, N>, mut value: u32) -> Result<(), u8> {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80)?;
-        value >>= 7;
-    }
-    out.push(value as u8)
 }
 
 impl Header {
@@ -175,9 +151,12 @@ impl Header {
         if self.base.is_some() {
             flags |= flag::BASE;
         }
-        let full = |_| Error::BufferTooSmall { field: "header", need: 1, have: 0 };
-        out.push(MAGIC).and_then(|()| out.push(flags)).map_err(full)?;
-        put_varint(&mut out, self.new_len).map_err(full)?;
+        let mut put = |bytes: &[u8]| {
+            let need = bytes.len() as u64;
+            out.extend_from_slice(bytes).map_err(|_| Error::BufferTooSmall { field: "header", need, have: 0 })
+        };
+        put(&[MAGIC, flags])?;
+        put(&varint::emit(self.new_len))?;
         if let Some(old) = self.old {
             let difference = i64::from(old.len) - i64::from(self.new_len);
             let difference = i32::try_from(difference).map_err(|_| Error::OutOfRange {
@@ -185,16 +164,16 @@ impl Header {
                 found: u64::from(old.len),
                 limit: i32::MAX as u64,
             })?;
-            put_varint(&mut out, zigzag(difference)).map_err(full)?;
-            out.extend_from_slice(&old.id.0).map_err(|_| full(0))?;
+            put(&varint::emit(zigzag(difference)))?;
+            put(&old.id.0)?;
         }
         if let Some(base) = self.base {
-            out.extend_from_slice(&base.0).map_err(|_| full(0))?;
+            put(&base.0)?;
         }
         if self.mode != Mode::Stored {
-            put_varint(&mut out, self.payload_len).map_err(full)?;
+            put(&varint::emit(self.payload_len))?;
         }
-        out.extend_from_slice(&self.digest.0).map_err(|_| full(0))?;
+        put(&self.digest.0)?;
         Ok(out)
     }
 }

@@ -80,18 +80,18 @@ pub fn run(
     let mut sender = Sender::new(settings, &tasks, seed());
     let driven = line.drive(&mut sender, settings.silence);
     let mut traffic = *sender.traffic();
-    let (before, installed, restarted) = match (driven, sender.infos()) {
+    let (before, installed, outcome) = match (driven, sender.infos()) {
         // It may have restarted before it could answer; what runs is seen below.
-        (Ok(()) | Err(PushError::Silent { .. }), &[before, installed]) => (before, installed, false),
+        (Ok(()) | Err(PushError::Silent { .. }), &[before, installed]) => (before, installed, Outcome::Installed),
         // An earlier run has got so far.
-        (Err(PushError::There), &[before]) => (before, before, true),
+        (Err(PushError::There), &[before]) => (before, before, Outcome::There),
         // It may have installed, lost its power, and started the new image, before it could answer.
         (Err(PushError::Refused(refusal)), &[before]) if refusal.kind == Kind::Install => {
             let now = line.look(settings, &mut traffic)?;
             if now.image == before.image {
                 return Err(PushError::Refused(refusal));
             }
-            (before, before, true)
+            (before, before, Outcome::Running)
         }
         (driven, infos) => {
             driven?;
@@ -99,20 +99,19 @@ pub fn run(
         }
     };
     let mut report = Report {
-        outcome: Outcome::Installed,
+        outcome,
         before,
         after: installed,
         resumed_from: line.resumed_from.unwrap_or(0),
         traffic,
         took: line.begin.elapsed(),
     };
-    if !choice.reboot && !restarted {
+    if outcome == Outcome::Installed && !choice.reboot {
         return Ok(report);
     }
 
-    let there = matches!(fits(update, &before), Err(PushError::There));
-    report.outcome = if there { Outcome::There } else { Outcome::Running };
-    if !there {
+    if outcome != Outcome::There {
+        report.outcome = Outcome::Running;
         report.after = line.restarted(&installed, settings, &mut report.traffic)?;
         if report.after.image == before.image {
             return Err(PushError::NotTaken { version: report.after.version });

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use codec_core::varint;
 use update_core::link::Info;
 use update_core::link::frame::{Frames, MAX_FRAME, MIN_FRAME, message_room, seal};
-use update_core::link::message::{Kind, PROTOCOL, Part, Reply, Request, varint_len};
+use update_core::link::message::{Kind, PROTOCOL, Part, Reply, Request};
 use update_core::manifest::MANIFEST_LEN;
 
 use super::PushError;
@@ -555,7 +556,7 @@ pub fn chunk_len(frame: usize, payload: usize) -> usize {
     let room = message_room(frame) - (1 + 2);
     let fits = |digits: &usize| {
         let last = payload.div_ceil(room - digits).saturating_sub(1);
-        u32::try_from(last).is_ok_and(|last| varint_len(last) <= *digits)
+        u32::try_from(last).is_ok_and(|last| varint::len(last) <= *digits)
     };
     room - (1..5).find(fits).unwrap_or(5)
 }

@@ -9,6 +9,7 @@ use codec_core::predict::MAX_STEP;
 use update_core::Error as Refusal;
 use update_core::inplace::mover::scratch_len;
 use update_core::inplace::script::{Block, Scripter, Sink};
+use update_core::inplace::steps::Steps;
 use update_core::inplace::{MAX_RUNS, Plan, Run};
 
 use super::order;
@@ -218,23 +219,21 @@ pub fn payload(
 /// # Errors
 /// [`CodecError::Refused`], [`CodecError::Release`] when `payload` is none of an update in place.
 pub fn containers(payload: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
-    let truncated = |field, have: &[u8]| codec_core::Error::Truncated { field, need: 1, have: have.len() as u64 };
-    let (&steps, mut rest) = payload.split_first().ok_or(truncated("n_steps", payload))?;
-    if steps == 0 {
-        return Err(codec_core::Error::OutOfRange { field: "n_steps", found: 0, limit: u8::MAX.into() }.into());
-    }
-    let mut containers = Vec::new();
-    for _ in 0..steps {
-        let plan = Plan::len_of(rest.first_chunk().ok_or(truncated("plan", rest))?)?;
-        let container = rest.get(plan..).ok_or(truncated("runs", rest))?;
-        let (header, header_len) = Header::parse(container)?;
-        let len = header_len as u64 + u64::from(header.payload_len);
-        let (container, after) = usize::try_from(len)
-            .ok()
-            .and_then(|len| container.split_at_checked(len))
-            .ok_or(truncated("payload", container))?;
+    let from = |at: u32| payload.get(at as usize..).unwrap_or_default();
+    let read = |at, buf: &mut [u8]| {
+        let have = buf.len().min(from(at).len());
+        buf[..have].copy_from_slice(&from(at)[..have]);
+        Ok(have)
+    };
+    let mut steps = Steps::new(read, 0)?;
+    let (mut containers, mut rest) = (Vec::new(), payload);
+    while let Some(place) = steps.advance()? {
+        let (need, have) = (place.container_len.into(), from(place.container).len() as u64);
+        let container;
+        (container, rest) = from(place.container)
+            .split_at_checked(place.container_len as usize)
+            .ok_or(codec_core::Error::Truncated { field: "payload", need, have })?;
         containers.push(container);
-        rest = after;
     }
     if !rest.is_empty() {
         return Err(codec_core::Error::OutOfRange { field: "payload", found: rest.len() as u64, limit: 0 }.into());

@@ -22,9 +22,9 @@
 
 use std::collections::BTreeMap;
 
+use codec_core::varint;
 use serde::Serialize;
 use update_core::link::frame::message_room;
-use update_core::link::message::varint_len;
 use update_core::manifest::MANIFEST_LEN;
 
 use super::format::{Table, seconds, thousands};
@@ -220,14 +220,14 @@ pub fn cost(payload: u64, frame: u16, window: u8, loss: f64) -> LinkRecord {
     let limit = usize::from(frame);
     let chunk = chunk_len(limit, payload as usize);
     // Before the first word and after the restart: a session, and what the device is.
-    let welcome = 1 + 4 + 2 + 1 + varint_len(frame.into()) + 1;
+    let welcome = 1 + 4 + 2 + 1 + varint::len(frame.into()) + 1;
     for _ in 0..2 {
         air.ask(loss, 1 + 4, welcome);
         air.ask(loss, 1 + 2 + 1, 1 + 2 + 1 + 22);
     }
     // The manifest.
     let room = message_room(limit);
-    let head = 1 + 2 + varint_len(chunk as u32) + 1 + 1;
+    let head = 1 + 2 + varint::len(chunk as u32) + 1 + 1;
     let piece = (room - (1 + 2 + 2 + 1 + 1)) / 4 * 4;
     let pieces = MANIFEST_LEN.div_ceil(piece);
     let offer = rounds(pieces as u64, pieces as u8, loss);
@@ -244,7 +244,7 @@ pub fn cost(payload: u64, frame: u16, window: u8, loss: f64) -> LinkRecord {
         let mean = (payload + numbers) as f64 / chunks as f64 + 3.0;
         let next = mean_next(chunks, window);
         // A hole at the front: the last chunk of the window is kept, as it has asked.
-        let bitmap = varint_len(1u32.checked_shl(u32::from(window).saturating_sub(2)).unwrap_or(1));
+        let bitmap = varint::len(1u32.checked_shl(u32::from(window).saturating_sub(2)).unwrap_or(1));
         let kept = 1.0 + data.holes * (bitmap as f64 - 1.0);
         air.add((data.sent, mean), (data.answers, 3.0 + next + kept));
     }
@@ -276,7 +276,7 @@ pub fn cost(payload: u64, frame: u16, window: u8, loss: f64) -> LinkRecord {
 fn mean_next(chunks: u64, window: u8) -> f64 {
     let window = u64::from(window.max(1));
     let answers = chunks.div_ceil(window);
-    let len = |answer: u64| varint_len(u32::try_from(chunks.min(answer * window)).unwrap_or(u32::MAX)) as u64;
+    let len = |answer: u64| varint::len(u32::try_from(chunks.min(answer * window)).unwrap_or(u32::MAX)) as u64;
     (1..=answers).map(len).sum::<u64>() as f64 / answers.max(1) as f64
 }
 

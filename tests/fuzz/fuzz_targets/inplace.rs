@@ -9,10 +9,10 @@ use std::cell::RefCell;
 use libfuzzer_sys::fuzz_target;
 use tests::flash::{SimFlash, Torn};
 use update_core::Error;
-use update_core::flash::{Partition, Region, Writer};
+use update_core::flash::{Partition, Region, Writer, crc32};
 use update_core::inplace::mover::{Mover, Scratch, ScriptWriter, scratch_len};
 use update_core::inplace::script::{Block, Operations, Scripter, Sink};
-use update_core::inplace::{Plan, Run};
+use update_core::inplace::{Change, Plan, Run};
 
 const WRITE: usize = 4;
 const ERASE: usize = 32;
@@ -152,9 +152,12 @@ fn right(input: &mut Input<'_>) {
     let slot = Partition::new(&flash, SLOT);
     let scratch = Scratch::new(Partition::new(&flash, SCRATCH), &plan).expect("it fits");
     let mut buffer = vec![0; 20 + 4 * usize::from(input.byte())];
-    let mut sink = ScriptWriter::new(scratch, &mut buffer).expect("a buffer that is large enough");
-    assert_eq!(script(&plan, &old, &new, &hints, &mut sink), plan.script_len);
+    let change = Change { plan, old_len: old.len() as u32, new_len: new.len() as u32, is_last: old.len() % 2 == 0 };
+    let plan = &change.plan;
+    let mut sink = ScriptWriter::new(scratch, &change, &mut buffer).expect("a buffer that is large enough");
+    assert_eq!(script(plan, &old, &new, &hints, &mut sink), plan.script_len);
     sink.finish().expect("the script fits");
+    assert_eq!(Scratch::change(Partition::new(&flash, SCRATCH)).as_ref(), Ok(&change));
     let mut done = 0;
     // The power fails up to three times; the last mark may be lost each time.
     for cut in 0..4 {
@@ -164,7 +167,7 @@ fn right(input: &mut Input<'_>) {
             flash.cut_at(at, Torn::ALL[usize::from(input.byte() & 3)], at);
         }
         let mut marks = vec![done];
-        let mover = Mover::new(slot, scratch, &plan, old.len() as u32, new.len() as u32);
+        let mover = Mover::new(slot, scratch, &change);
         let result = mover.run(done, &mut buffer, |mark| {
             marks.push(mark);
             Ok(())
@@ -179,6 +182,16 @@ fn right(input: &mut Input<'_>) {
         done = marks[marks.len() - 1 - lost];
     }
     assert!(flash.borrow().content(SLOT.offset, new.len()) == new);
+}
+
+/// What no device writes into the directory, with a right check.
+fn any_entries(input: &mut Input<'_>, scratch: &Partition<'_, Flash>) {
+    for place in 0..24 {
+        let values: Vec<u8> = (0..3).flat_map(|_| [input.byte() & 65, 0, input.byte() & 3, 0]).collect();
+        let mut crc = crc32();
+        crc.update(&values);
+        scratch.write(16 * place, &[&values[..], &crc.finalize().to_le_bytes()].concat()).expect("erased");
+    }
 }
 
 fn wrong(input: &mut Input<'_>) {
@@ -199,10 +212,14 @@ fn wrong(input: &mut Input<'_>) {
         }
     };
     let flash = flash(&[0x5a; 900]);
-    let Ok(scratch) = Scratch::new(Partition::new(&flash, SCRATCH), &plan) else { return };
+    let region = Partition::new(&flash, SCRATCH);
+    any_entries(input, &region);
+    let _ = Scratch::change(region);
+    let Ok(scratch) = Scratch::new(region, &plan) else { return };
     // Entries of the directory with a right check, and any script.
     let mut buffer = vec![0; 64];
-    if let Ok(mut sink) = ScriptWriter::new(scratch, &mut buffer) {
+    let change = Change { plan, old_len: input.word().into(), new_len, is_last: true };
+    if let Ok(mut sink) = ScriptWriter::new(scratch, &change, &mut buffer) {
         for _ in 0..input.byte() {
             let bytes = input.bytes(40);
             if sink.push(bytes).is_err() {
@@ -225,7 +242,7 @@ fn wrong(input: &mut Input<'_>) {
         })
         .is_ok()
     {}
-    let mover = Mover::new(Partition::new(&flash, SLOT), scratch, &plan, u32::from(input.word()), new_len);
+    let mover = Mover::new(Partition::new(&flash, SLOT), scratch, &change);
     let _ = mover.run(u32::from(input.byte()) / 8, &mut buffer, |_| Ok(()));
     let mut small = [0; 3];
     assert!(Writer::new(Partition::new(&flash, SLOT), 0, &mut small).is_err());

@@ -18,7 +18,7 @@ use tests::flash::{SimFlash, Torn};
 use tests::rig::{ATTEMPTS, PRODUCT, cut_up, factory, key};
 use update_core::Error;
 use update_core::boot::{Boot, boot};
-use update_core::flash::{Layout, Slots};
+use update_core::flash::Layout;
 use update_core::manifest::{Manifest, Mode};
 use update_core::record::State;
 use update_core::updater::{Config, Updater};
@@ -138,7 +138,7 @@ impl Device {
 
     fn call(&mut self, call: u8, input: &mut impl FnMut() -> u8, installs: &mut usize) {
         let world = world();
-        let updates = &world.updates[usize::from(matches!(self.layout.slots, Slots::One { .. }))];
+        let updates = &world.updates[usize::from(self.layout.slots.is_one())];
         match call % 16 {
             0..=2 => {
                 let update = &updates[usize::from(input()) % updates.len()];
@@ -219,12 +219,12 @@ impl Device {
             record.keys.slots.iter().position(|public| *public == key.public()).map(|slot| (slot as u8, key))
         });
         let Some((slot, key)) = signer else { panic!("a device without keys") };
-        let updates = &world().updates[usize::from(matches!(self.layout.slots, Slots::One { .. }))];
+        let updates = &world().updates[usize::from(self.layout.slots.is_one())];
         let whole = updates.last().expect("updates");
         let trial = self.with(|updater| updater.image().version).unwrap_or(0);
         let version = record.floor.max(trial) + 1;
         let manifest = Manifest { key: slot, version, ..whole.manifest };
-        assert_eq!(manifest.mode == Mode::InPlace, matches!(self.layout.slots, Slots::One { .. }));
+        assert_eq!(manifest.mode == Mode::InPlace, self.layout.slots.is_one());
         let head = manifest.emit(&key.sign(&manifest.message()));
         let payload = cut_up(whole).1;
         self.with(|updater| {

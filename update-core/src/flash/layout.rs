@@ -29,6 +29,43 @@ pub enum Slots {
     },
 }
 
+impl Slots {
+    /// Whether there is one slot only, in which an update is rebuilt in place.
+    pub const fn is_one(&self) -> bool {
+        matches!(self, Self::One { .. })
+    }
+
+    /// The scratch area of a device with one slot.
+    pub const fn scratch(&self) -> Option<Region> {
+        match *self {
+            Self::Two(_) => None,
+            Self::One { scratch, .. } => Some(scratch),
+        }
+    }
+
+    /// The slot `index`, 0 or 1; with one slot it is always that.
+    pub const fn slot(&self, index: u8) -> Region {
+        match *self {
+            Self::Two([a, _]) if index == 0 => a,
+            Self::Two([_, b]) => b,
+            Self::One { slot, .. } => slot,
+        }
+    }
+
+    /// Index of the slot that an update goes to while `active` runs.
+    pub const fn target(&self, active: u8) -> u8 {
+        if self.is_one() { 0 } else { active ^ 1 }
+    }
+
+    /// Both regions by name.
+    const fn regions(&self) -> [(&'static str, Region); 2] {
+        match *self {
+            Self::Two([a, b]) => [("slot a", a), ("slot b", b)],
+            Self::One { slot, scratch } => [("slot", slot), ("scratch", scratch)],
+        }
+    }
+}
+
 /// All regions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -70,25 +107,13 @@ impl Layout {
 
     /// All regions by name.
     pub fn regions(&self) -> [(&'static str, Region); 4] {
-        let (third, fourth) = match self.slots {
-            Slots::Two([a, b]) => (("slot a", a), ("slot b", b)),
-            Slots::One { slot, scratch } => (("slot", slot), ("scratch", scratch)),
-        };
+        let [third, fourth] = self.slots.regions();
         [("state", self.state), ("download", self.download), third, fourth]
     }
 
     /// The slot `index`, 0 or 1; with one slot it is always that.
     pub fn slot(&self, index: u8) -> Region {
-        match self.slots {
-            Slots::Two([a, b]) => {
-                if index == 0 {
-                    a
-                } else {
-                    b
-                }
-            }
-            Slots::One { slot, .. } => slot,
-        }
+        self.slots.slot(index)
     }
 
     /// Checks that every region lies on erase blocks of `flash`, inside it, and apart from the others.

@@ -4,25 +4,37 @@
 //!
 //! | bytes | what |
 //! |---|---|
+//! | entries, up to a multiple of the erase size | the directory |
 //! | 2 `block` | two places where blocks are assembled, in turn |
-//! | `n_blocks` entries, up to a multiple of the erase size | the directory |
 //! | `script_len`, up to a multiple of the erase size | the script |
 //!
-//! An entry of the directory is 16 bytes, filled up to a multiple of the write size: `end`, `crc`, 1 for an unchanged
-//! block, and a CRC-32 of these twelve bytes; u32 each.
+//! An entry of the directory is four u32, filled up to a multiple of the write size; the last one is a CRC-32 of the three
+//! before. First comes what the step changes, so that the download is needed no more:
+//!
+//! | entries | values |
+//! |---|---|
+//! | 1 | `old_len`, `new_len`, 1 for the last step |
+//! | 1 | `block`, `script_len`, `n_runs` |
+//! | ceil(`n_runs` / 3) | three runs, each `first` and 2^16 `last`; zero for those that are not there |
+//! | `n_blocks` | `end`, `crc`, 1 for an unchanged block |
 //!
 //! Two places in turn, whichever blocks are left as they are between: so the block before is still there when its mark is
 //! lost to a rotten bit.
 
+use codec_core::Error as E;
 use crc::{Digest, NoTable};
 use embedded_storage::nor_flash::NorFlash;
 
-use super::Plan;
 use super::script::{Block, Operation, Operations, Sink};
+use super::{Change, MAX_RUNS, Plan, Run};
 use crate::flash::{Partition, Writer, crc32};
 use crate::{Error, word};
 
 const ENTRY: usize = 16;
+/// Entries before those of the runs.
+const FIRST: u32 = 2;
+/// Runs in an entry.
+const RUNS: usize = 3;
 
 /// The scratch area, cut up as a plan needs it.
 #[derive(Debug)]
@@ -30,6 +42,8 @@ pub struct Scratch<'a, F> {
     places: [Partition<'a, F>; 2],
     directory: Partition<'a, F>,
     script: Partition<'a, F>,
+    /// Entries of the directory before those of the blocks.
+    head: u32,
 }
 
 impl<F> Clone for Scratch<'_, F> {
@@ -44,10 +58,16 @@ const fn entry_len<F: NorFlash>() -> u32 {
     ENTRY.next_multiple_of(F::WRITE_SIZE) as u32
 }
 
+/// Entries of the directory before those of the blocks.
+fn head_entries(n_runs: usize) -> u32 {
+    FIRST + n_runs.div_ceil(RUNS) as u32
+}
+
 /// Bytes of scratch that a plan takes on flash with these sizes; `None` when they are too many to count.
 pub fn scratch_len(plan: &Plan, write_size: u32, erase_size: u32) -> Option<u32> {
     let entry = (ENTRY as u32).checked_next_multiple_of(write_size)?;
-    let directory = plan.blocks().checked_mul(entry)?.checked_next_multiple_of(erase_size)?;
+    let entries = plan.blocks().checked_add(head_entries(plan.runs().len()))?;
+    let directory = entries.checked_mul(entry)?.checked_next_multiple_of(erase_size)?;
     let script = plan.script_len.checked_next_multiple_of(erase_size)?;
     plan.block.checked_mul(2)?.checked_add(directory)?.checked_add(script)
 }
@@ -66,32 +86,55 @@ impl<'a, F: NorFlash> Scratch<'a, F> {
         if requested > region.len() {
             return Err(Error::NoRoom { region: "scratch", requested, limit: region.len() });
         }
-        let directory_len = (plan.blocks() * entry_len::<F>()).next_multiple_of(erase);
-        let directory = 2 * plan.block;
-        let script = directory + directory_len;
+        let head = head_entries(plan.runs().len());
+        let directory = ((head + plan.blocks()) * entry_len::<F>()).next_multiple_of(erase);
+        let places = [directory, directory + plan.block].map(|at| region.part(at, plan.block));
         Ok(Self {
-            places: [region.part(0, plan.block), region.part(plan.block, plan.block)],
-            directory: region.part(directory, directory_len),
-            script: region.part(script, plan.script_len.next_multiple_of(erase)),
+            places,
+            directory: region.part(0, directory),
+            script: region.part(directory + 2 * plan.block, plan.script_len.next_multiple_of(erase)),
+            head,
         })
+    }
+
+    /// What the step changes whose script lies in `region`.
+    ///
+    /// # Errors
+    /// [`Error::DigestMismatch`], [`Error::Malformed`] when that is not what stands there; [`Error::Flash`].
+    pub fn change(region: Partition<'a, F>) -> Result<Change, Error> {
+        let [old_len, new_len, is_last] = read_entry(&region, 0)?;
+        let [block, script_len, n_runs] = read_entry(&region, 1)?;
+        let mut runs = heapless::Vec::<Run, MAX_RUNS>::new();
+        for index in 0..n_runs {
+            let run = read_entry(&region, FIRST + index / RUNS as u32)?[index as usize % RUNS];
+            let too_many = E::OutOfRange { field: "n_runs", found: n_runs.into(), limit: MAX_RUNS as u64 };
+            runs.push(Run { first: run as u16, last: (run >> 16) as u16 }).map_err(|_| too_many)?;
+        }
+        Ok(Change { plan: Plan::new(block, script_len, &runs, new_len)?, old_len, new_len, is_last: is_last == 1 })
     }
 
     /// The directory's entry of `block`, and where its operations start.
     fn entry(&self, block: u32) -> Result<(u32, Block), Error> {
         let read = |block: u32| {
-            let mut bytes = [0; ENTRY];
-            self.directory.read(block * entry_len::<F>(), &mut bytes)?;
-            let (content, check) = bytes.split_at(ENTRY - 4);
-            let mut crc = crc32();
-            crc.update(content);
-            if crc.finalize() != word(check) {
-                return Err(Error::DigestMismatch { field: "block" });
-            }
-            Ok(Block { end: word(&content[..4]), crc: word(&content[4..8]), unchanged: content[8] == 1 })
+            let [end, crc, unchanged] = read_entry(&self.directory, self.head + block)?;
+            Ok::<_, Error>(Block { end, crc, unchanged: unchanged == 1 })
         };
         let start = if block == 0 { 0 } else { read(block - 1)?.end };
         Ok((start, read(block)?))
     }
+}
+
+/// The three values of an entry of the directory.
+fn read_entry<F: NorFlash>(directory: &Partition<'_, F>, index: u32) -> Result<[u32; 3], Error> {
+    let mut bytes = [0; ENTRY];
+    directory.read(index * entry_len::<F>(), &mut bytes)?;
+    let (content, check) = bytes.split_at(ENTRY - 4);
+    let mut crc = crc32();
+    crc.update(content);
+    if crc.finalize() != word(check) {
+        return Err(Error::DigestMismatch { field: "block" });
+    }
+    Ok([0, 4, 8].map(|at| word(&content[at..at + 4])))
 }
 
 /// Writes a script into the scratch area.
@@ -99,16 +142,18 @@ pub struct ScriptWriter<'a, 'b, F> {
     scratch: Scratch<'a, F>,
     script: Writer<'a, 'b, F>,
     crc: Digest<'static, u32, NoTable>,
-    blocks: u32,
+    /// Of the directory, written.
+    entries: u32,
     entry: &'b mut [u8],
 }
 
 impl<'a, 'b, F: NorFlash> ScriptWriter<'a, 'b, F> {
-    /// Erases the directory and starts the script. `buffer` must hold a directory entry and one write.
+    /// Starts the directory with `change`, whose plan `scratch` was cut up by, and the script. `buffer` must hold a
+    /// directory entry and one write.
     ///
     /// # Errors
     /// [`Error::NoRoom`], [`Error::Flash`].
-    pub fn new(scratch: Scratch<'a, F>, buffer: &'b mut [u8]) -> Result<Self, Error> {
+    pub fn new(scratch: Scratch<'a, F>, change: &Change, buffer: &'b mut [u8]) -> Result<Self, Error> {
         let entry = entry_len::<F>() as usize;
         let (requested, limit) = (entry as u32, buffer.len() as u32);
         let (entry, rest) =
@@ -117,7 +162,33 @@ impl<'a, 'b, F: NorFlash> ScriptWriter<'a, 'b, F> {
         for at in (0..scratch.directory.len()).step_by(F::ERASE_SIZE) {
             scratch.directory.erase(at, erase)?;
         }
-        Ok(Self { scratch, script: Writer::new(scratch.script, 0, rest)?, crc: crc32(), blocks: 0, entry })
+        let script = Writer::new(scratch.script, 0, rest)?;
+        let mut writer = Self { scratch, script, crc: crc32(), entries: 0, entry };
+        let Change { plan, old_len, new_len, is_last } = change;
+        writer.add([*old_len, *new_len, u32::from(*is_last)])?;
+        writer.add([plan.block, plan.script_len, plan.runs().len() as u32])?;
+        for three in plan.runs().chunks(RUNS) {
+            let mut values = [0; RUNS];
+            for (value, run) in values.iter_mut().zip(three) {
+                *value = u32::from(run.first) | u32::from(run.last) << 16;
+            }
+            writer.add(values)?;
+        }
+        Ok(writer)
+    }
+
+    /// Adds an entry to the directory.
+    fn add(&mut self, values: [u32; 3]) -> Result<(), Error> {
+        self.entry.fill(0xff);
+        for (place, value) in self.entry.chunks_exact_mut(4).zip(values) {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
+        let mut crc = crc32();
+        crc.update(&self.entry[..ENTRY - 4]);
+        self.entry[ENTRY - 4..ENTRY].copy_from_slice(&crc.finalize().to_le_bytes());
+        self.scratch.directory.write(self.entries * entry_len::<F>(), self.entry)?;
+        self.entries += 1;
+        Ok(())
     }
 
     /// Writes what is left, and reads all back: what has rotted must show while the old image is whole.
@@ -130,7 +201,7 @@ impl<'a, 'b, F: NorFlash> ScriptWriter<'a, 'b, F> {
         if self.scratch.script.crc(0, len)? != self.crc.finalize() {
             return Err(Error::DigestMismatch { field: "script" });
         }
-        (0..self.blocks).try_for_each(|block| self.scratch.entry(block).map(|_| ()))
+        (0..self.entries).try_for_each(|index| read_entry(&self.scratch.directory, index).map(|_| ()))
     }
 }
 
@@ -145,16 +216,7 @@ impl<F: NorFlash> Sink for ScriptWriter<'_, '_, F> {
     }
 
     fn end_block(&mut self, block: Block) -> Result<(), Error> {
-        self.entry.fill(0xff);
-        self.entry[..4].copy_from_slice(&block.end.to_le_bytes());
-        self.entry[4..8].copy_from_slice(&block.crc.to_le_bytes());
-        self.entry[8..12].copy_from_slice(&u32::from(block.unchanged).to_le_bytes());
-        let mut crc = crc32();
-        crc.update(&self.entry[..ENTRY - 4]);
-        self.entry[ENTRY - 4..ENTRY].copy_from_slice(&crc.finalize().to_le_bytes());
-        self.scratch.directory.write(self.blocks * entry_len::<F>(), self.entry)?;
-        self.blocks += 1;
-        Ok(())
+        self.add([block.end, block.crc, u32::from(block.unchanged)])
     }
 }
 
@@ -162,15 +224,13 @@ impl<F: NorFlash> Sink for ScriptWriter<'_, '_, F> {
 pub struct Mover<'a, 'p, F> {
     slot: Partition<'a, F>,
     scratch: Scratch<'a, F>,
-    plan: &'p Plan,
-    old_len: u32,
-    new_len: u32,
+    change: &'p Change,
 }
 
 impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
-    /// A mover of `plan` that makes of the first `old_len` bytes of `slot` the new `new_len` ones.
-    pub fn new(slot: Partition<'a, F>, scratch: Scratch<'a, F>, plan: &'p Plan, old_len: u32, new_len: u32) -> Self {
-        Self { slot, scratch, plan, old_len, new_len }
+    /// A mover that makes the new image of the old one in `slot`; `scratch` was cut up by the plan of `change`.
+    pub fn new(slot: Partition<'a, F>, scratch: Scratch<'a, F>, change: &'p Change) -> Self {
+        Self { slot, scratch, change }
     }
 
     /// Replaces the blocks from number `done` of the plan on; `mark` is told how many are done after each.
@@ -186,8 +246,8 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
     ) -> Result<(), Error> {
         let mut turn = self.replaced(done) % 2;
         let mut replaced = 0;
-        for number in done..self.plan.blocks() {
-            let Some(block) = self.plan.block_at(number) else { break };
+        for number in done..self.change.plan.blocks() {
+            let Some(block) = self.change.plan.block_at(number) else { break };
             let block = u32::from(block);
             let (start, entry) = self.scratch.entry(block)?;
             if entry.unchanged {
@@ -195,8 +255,8 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
             }
             let place = &self.scratch.places[turn];
             turn ^= 1;
-            let offset = block * self.plan.block;
-            let len = (self.new_len - offset).min(self.plan.block);
+            let offset = block * self.change.plan.block;
+            let len = (self.change.new_len - offset).min(self.change.plan.block);
             // Two blocks may have been assembled before, when the power failed in a mark and the one before it rotted;
             // their old bytes may be gone.
             let assembled = replaced < 2 && place.crc(0, len).is_ok_and(|crc| crc == entry.crc);
@@ -207,7 +267,7 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
                     return Err(Error::DigestMismatch { field: "block" });
                 }
             }
-            let mut writer = Writer::new(self.slot.part(offset, self.plan.block), 0, buffer)?;
+            let mut writer = Writer::new(self.slot.part(offset, self.change.plan.block), 0, buffer)?;
             copy(place, 0, len, &mut writer)?;
             writer.finish()?;
             mark(number + 1)?;
@@ -218,10 +278,10 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
     /// How many of the first `done` blocks were replaced, not left as they are.
     fn replaced(&self, done: u32) -> usize {
         let is_replaced = |number: &u32| {
-            let block = self.plan.block_at(*number);
+            let block = self.change.plan.block_at(*number);
             block.is_some_and(|block| self.scratch.entry(block.into()).map_or(true, |(_, entry)| !entry.unchanged))
         };
-        (0..done.min(self.plan.blocks())).filter(is_replaced).count()
+        (0..done.min(self.change.plan.blocks())).filter(is_replaced).count()
     }
 
     /// Makes a new block at `place`.
@@ -234,7 +294,7 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
         end: u32,
         buffer: &mut [u8],
     ) -> Result<(), Error> {
-        let corrupt = || Error::from(codec_core::Error::Corrupt { field: "script" });
+        let corrupt = || Error::from(E::Corrupt { field: "script" });
         let mut writer = Writer::new(*place, 0, buffer)?;
         let mut operations = Operations::new();
         let mut at = start;
@@ -256,7 +316,7 @@ impl<'a, 'p, F: NorFlash> Mover<'a, 'p, F> {
                 }
                 Operation::Copy(n, shift) if n > 0 && n <= left => {
                     let from = (offset + writer.len()).wrapping_add(shift);
-                    if from.checked_add(n).is_none_or(|end| end > self.old_len) {
+                    if from.checked_add(n).is_none_or(|end| end > self.change.old_len) {
                         return Err(corrupt());
                     }
                     copy(&self.slot, from, n, &mut writer)?;

@@ -47,6 +47,19 @@ pub struct Plan {
     blocks: u32,
 }
 
+/// What one step of an update in place changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// In which order.
+    pub plan: Plan,
+    /// Bytes of the old image; 0 where the container does without.
+    pub old_len: u32,
+    /// Bytes of the new image.
+    pub new_len: u32,
+    /// Whether no step follows.
+    pub is_last: bool,
+}
+
 impl Plan {
     /// Bytes before the runs.
     pub const HEAD_LEN: usize = 9;
@@ -122,6 +135,11 @@ impl Plan {
             let _ = out.extend_from_slice(&run.last.to_le_bytes());
         }
         out
+    }
+
+    /// The runs.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// Blocks of the new image.

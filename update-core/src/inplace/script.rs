@@ -8,13 +8,14 @@
 //! | copy | `len << 2 \| 1` | |
 //! | copy from elsewhere | `len << 2 \| 2` | the change of the shift, zigzag |
 //!
-//! Codes and changes are LEB128 of at most 32 bits. A copy takes `len` bytes of the old image from the offset of the
+//! Codes and changes are numbers as [`codec_core::varint`] has them. A copy takes `len` bytes of the old image from the offset of the
 //! block's next byte plus the shift on (wrapping), which starts at 0 in each block. A block of which nothing changes
 //! has no operations.
 
 use codec_core::Error as E;
 use codec_core::entropy::number::{unzigzag, zigzag};
 use codec_core::storage::ReadAt;
+use codec_core::varint;
 use crc::{Digest, NoTable};
 
 use super::Plan;
@@ -213,14 +214,8 @@ impl<'p> Scripter<'p> {
         sink.end_block(Block { end: self.len, crc, unchanged })
     }
 
-    fn number(&mut self, mut value: u32, sink: &mut impl Sink) -> Result<(), Error> {
-        let mut bytes = heapless::Vec::<u8, 5>::new();
-        // Five bytes hold 35 bits.
-        while value >= 0x80 {
-            let _ = bytes.push(value as u8 | 0x80);
-            value >>= 7;
-        }
-        let _ = bytes.push(value as u8);
+    fn number(&mut self, value: u32, sink: &mut impl Sink) -> Result<(), Error> {
+        let bytes = varint::emit(value);
         self.len += bytes.len() as u32;
         sink.push(&bytes)
     }
@@ -252,17 +247,7 @@ impl Operations {
     /// # Errors
     /// [`Error::Malformed`] for what a scripter does not write; those of `byte`.
     pub fn next(&mut self, mut byte: impl FnMut() -> Result<u8, Error>) -> Result<Operation, Error> {
-        let mut number = || {
-            let mut value = 0u64;
-            for i in 0..5 {
-                let byte = byte()?;
-                value |= u64::from(byte & 0x7f) << (7 * i);
-                if byte & 0x80 == 0 {
-                    return u32::try_from(value).map_err(|_| Error::from(E::Corrupt { field: "script" }));
-                }
-            }
-            Err(E::Corrupt { field: "script" }.into())
-        };
+        let mut number = || varint::read(&mut byte, |_| E::Corrupt { field: "script" }.into());
         let code = number()?;
         Ok(match code & 3 {
             0 => Operation::Literal(code >> 2),

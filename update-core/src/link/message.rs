@@ -312,12 +312,3 @@ impl fmt::Display for Refusal {
         }
     }
 }
-
-/// Bytes of `value` as a varint.
-#[must_use]
-pub const fn varint_len(value: u32) -> usize {
-    (match value.checked_ilog2() {
-        Some(log) => log as usize / 7,
-        None => 0,
-    }) + 1
-}

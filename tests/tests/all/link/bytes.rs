@@ -1,9 +1,10 @@
 //! Frames and messages, byte for byte.
 
+use codec_core::varint;
 use postcard::to_slice;
 use update_core::Error;
 use update_core::link::frame::{MIN_FRAME, message_room, seal};
-use update_core::link::message::{Kind, Part, Refusal, Reply, Request, varint_len};
+use update_core::link::message::{Kind, Part, Refusal, Reply, Request};
 use update_core::link::{Info, Link, max_chunk};
 
 fn hex(bytes: &[u8]) -> String {
@@ -132,6 +133,6 @@ fn lengths_are_what_they_are_said_to_be() {
     assert_eq!([32, 51, 64, 242, 250].map(message_room), [26, 45, 58, 236, 244]);
     assert_eq!(max_chunk(51), 41);
     for (value, len) in [(0, 1), (127, 1), (128, 2), (16383, 2), (16384, 3), (u32::MAX, 5)] {
-        assert_eq!((varint_len(value), to_slice(&value, &mut [0; 8]).unwrap().len()), (len, len));
+        assert_eq!((varint::len(value), to_slice(&value, &mut [0; 8]).unwrap().len()), (len, len));
     }
 }

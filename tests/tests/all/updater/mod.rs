@@ -33,7 +33,7 @@ use tests::data::pair_named;
 use tests::flash::{Forks, SimFlash, Torn};
 use tests::rig::{self, BUFFER, Booted, config};
 use update_core::Error;
-use update_core::flash::{Layout, Slots};
+use update_core::flash::Layout;
 use update_core::record::State;
 use update_core::updater::Updater;
 
@@ -49,10 +49,6 @@ const ONE: Layout = Layout::one(2 * 1024, DOWNLOAD, SCRATCH, SLOT);
 
 fn room() -> Room {
     Room { block: ERASE as u32, scratch: SCRATCH, write_size: WRITE as u32, erase_size: ERASE as u32 }
-}
-
-fn has_one(layout: &Layout) -> bool {
-    matches!(layout.slots, Slots::One { .. })
 }
 
 /// Start of a real image, and of the next version of it.
@@ -171,14 +167,14 @@ fn in_each_state(updates: &Updates) -> BTreeMap<State, Flash> {
     let trial = Device::of(found[&State::Trial].clone(), updates.layout);
     trial.with(|updater| updater.confirm()).expect("a trial can be confirmed");
     found.insert(State::Confirmed, trial.flash.into_inner());
-    if !has_one(&updates.layout) {
+    if !updates.layout.slots.is_one() {
         let back = Device::of(found[&State::Ready].clone(), updates.layout);
         for _ in 0..=rig::ATTEMPTS {
             back.start();
         }
         found.insert(State::RolledBack, back.flash.into_inner());
     }
-    let never = if has_one(&updates.layout) { State::RolledBack } else { State::Moving };
+    let never = if updates.layout.slots.is_one() { State::RolledBack } else { State::Moving };
     assert!(State::ALL.iter().all(|state| found.contains_key(state) == (*state != never)), "{:?}", found.keys());
     found
 }

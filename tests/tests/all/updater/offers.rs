@@ -8,7 +8,7 @@ use update_core::Error;
 use update_core::manifest::{MANIFEST_LEN, Manifest, Mode};
 use update_core::record::State;
 
-use super::{Device, Flash, Updates, has_one, images, in_each_state, updates};
+use super::{Device, Flash, Updates, images, in_each_state, updates};
 
 /// Offers that no device takes in any state, and whether the error is the right one.
 type Refused = (&'static str, [u8; MANIFEST_LEN], fn(&Error) -> bool);
@@ -19,7 +19,7 @@ fn refused(updates: &Updates) -> Vec<Refused> {
         let key = tests::rig::key(manifest.key);
         manifest.emit(&key.sign(&manifest.message()))
     };
-    let other = if has_one(&updates.layout) { Mode::Slots } else { Mode::InPlace };
+    let other = if updates.layout.slots.is_one() { Mode::Slots } else { Mode::InPlace };
     let mut list: Vec<Refused> = vec![
         ("another product", head(Manifest { product: PRODUCT ^ 1, ..good }), |e| {
             matches!(e, Error::WrongProduct { expected: PRODUCT, .. })
@@ -152,7 +152,7 @@ fn bytes_that_do_not_continue_or_go_too_far_are_refused() {
 #[test]
 fn offered_again_or_another_instead() {
     for updates in updates() {
-        let one_slot = has_one(&updates.layout);
+        let one_slot = updates.layout.slots.is_one();
         for (state, flash) in in_each_state(updates) {
             let again = Device::of(flash.clone(), updates.layout);
             let offer = |device: &Device, update: &Release| device.with(|updater| updater.offer(cut_up(update).0));
@@ -194,7 +194,7 @@ fn another_version_of_the_same_payload() {
             match device.with(|updater| updater.offer(cut_up(&later).0)) {
                 Ok(at) => assert_eq!(at, 0, "{}", state.name()),
                 Err(error) => {
-                    assert!(has_one(&updates.layout) && matches!(error, Error::WrongState { .. }), "{error}");
+                    assert!(updates.layout.slots.is_one() && matches!(error, Error::WrongState { .. }), "{error}");
                     continue;
                 }
             }

@@ -13,7 +13,7 @@ use update_core::inplace::{Plan, Run};
 use update_core::manifest::Manifest;
 use update_core::record::State;
 
-use super::{Device, ERASE, ONE, Updates, has_one, images, updates};
+use super::{Device, ERASE, ONE, Updates, images, updates};
 
 fn v2(new: &[u8], old: &[u8], profile: Profile) -> Vec<u8> {
     compress(new, Some(old), &options(profile, host_trainer::codec::Format::V2)).expect("a container").bytes
@@ -21,7 +21,7 @@ fn v2(new: &[u8], old: &[u8], profile: Profile) -> Vec<u8> {
 
 /// `container` as the layout wants it: alone, or as the only step with the plan of `like`.
 fn payload(updates: &Updates, container: &[u8]) -> Vec<u8> {
-    if !has_one(&updates.layout) {
+    if !updates.layout.slots.is_one() {
         return container.to_vec();
     }
     let plan = &cut_up(&updates.delta).1[1..1 + updates.delta.steps[0].plan];
@@ -31,7 +31,7 @@ fn payload(updates: &Updates, container: &[u8]) -> Vec<u8> {
 /// The container alone.
 fn inner(updates: &Updates) -> &[u8] {
     let payload = cut_up(&updates.delta).1;
-    if has_one(&updates.layout) { &payload[1 + updates.delta.steps[0].plan..] } else { payload }
+    if updates.layout.slots.is_one() { &payload[1 + updates.delta.steps[0].plan..] } else { payload }
 }
 
 /// Installs it, which must fail, and then the right one.
@@ -69,7 +69,7 @@ fn signed_and_wrong() {
         let mut flipped = good.to_vec();
         *flipped.last_mut().expect("not empty") ^= 1;
         refuse(updates, "wrong content", &of(&flipped), |e| matches!(e, Error::Malformed(_)));
-        if has_one(&updates.layout) {
+        if updates.layout.slots.is_one() {
             // What the manifest says of the image is checked last, when the old one is gone.
             continue;
         }

@@ -3,14 +3,14 @@
 use tests::rig;
 use update_core::record::State;
 
-use super::{Device, has_one, images, room, updates};
+use super::{Device, images, room, updates};
 
 #[test]
 fn ten_updates_back_and_forth() {
     for updates in updates() {
         let (a, b) = images();
         let device: Device = Device::new(updates.layout, a);
-        let room = has_one(&updates.layout).then(room);
+        let room = updates.layout.slots.is_one().then(room);
         for version in 2..12 {
             let (from, to) = if version % 2 == 0 { (a, b) } else { (b, a) };
             let update = rig::update(to, (version % 5 != 0).then_some(from), version, room);
