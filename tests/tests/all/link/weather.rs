@@ -141,7 +141,7 @@ proptest! {
         shape in 0..4u8,
         frame in 32..=250u16,
         window in 1..=33u8,
-        cuts in prop::collection::vec(20..200u64, 0..3),
+        cuts in prop::collection::vec(1..200u64, 0..3),
     ) {
         let weather = Weather { lost, doubled, late, damaged };
         let settings = Settings { full_duplex, frame, window, tries: 40, ..Settings::default() };
