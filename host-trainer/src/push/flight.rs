@@ -3,6 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Items of which an answer tells from the first that lacks on, that one included; no later one has arrived by it.
+const TOLD: u32 = 1 + 32;
+
 /// Items `0..total`, of which those in a window may be sent in any order.
 #[derive(Debug)]
 pub(super) struct Flight {
@@ -43,6 +46,8 @@ pub(super) struct Asked {
 pub(super) struct News {
     /// Something has arrived of which that was not known.
     pub(super) any: bool,
+    /// Something that had arrived has not, by this answer. It is late, or the device has lost it.
+    pub(super) denied: bool,
     /// The question that was answered, if there can be no doubt which it was.
     pub(super) answered: Option<Asked>,
 }
@@ -99,6 +104,8 @@ impl Flight {
 
     /// Takes an answer: which items have arrived. What was sent before an item that has, and has not, is lost.
     pub(super) fn learn(&mut self, has_arrived: impl Fn(u32) -> bool) -> News {
+        let arrived = (self.base..).zip(&self.items).filter(|(_, item)| item.arrived).map(|(number, _)| number);
+        let denied = (self.base.saturating_sub(TOLD)..self.base).chain(arrived).any(|number| !has_arrived(number));
         let mut newest: Option<Item> = None;
         for (number, item) in (self.base..).zip(&mut self.items) {
             if !item.arrived && item.times > 0 && has_arrived(number) {
@@ -108,7 +115,7 @@ impl Flight {
                 }
             }
         }
-        let Some(newest) = newest else { return News::default() };
+        let Some(newest) = newest else { return News { any: false, denied, answered: None } };
         while self.items.front().is_some_and(|item| item.arrived) {
             self.items.pop_front();
             self.base += 1;
@@ -118,7 +125,7 @@ impl Flight {
         }
         self.fill();
         // An item that was sent twice may answer either time (Karn and Partridge 1987).
-        News { any: true, answered: newest.asked.filter(|_| newest.times == 1) }
+        News { any: true, denied, answered: newest.asked.filter(|_| newest.times == 1) }
     }
 }
 
@@ -168,11 +175,31 @@ mod tests {
         flight.probe();
         assert_eq!(sent(&mut flight), [(3, true)]);
         flight.asked(3, Asked { at: Duration::ZERO, bytes: 1 });
-        assert_eq!(flight.learn(|number| number >= 2), News { any: true, answered: None });
+        assert_eq!(flight.learn(|number| number >= 2), News { any: true, denied: false, answered: None });
         assert_eq!(sent(&mut flight), [(0, false), (1, true)]);
         let asked = Asked { at: Duration::from_secs(1), bytes: 5 };
         flight.asked(1, asked);
         // Sent twice, both of them.
-        assert_eq!(flight.learn(|_| true), News { any: true, answered: None });
+        assert_eq!(flight.learn(|_| true), News { any: true, denied: false, answered: None });
+    }
+
+    #[test]
+    fn an_answer_that_knows_less_than_before_is_told_from_one_that_knows_as_much() {
+        let mut flight = Flight::new(200, 4, 4);
+        // Chunk 1 is kept, and 0 lacks.
+        sent(&mut flight);
+        assert!(!flight.learn(|number| number == 1).denied);
+        assert!(!flight.learn(|number| number == 1).denied);
+        assert_eq!(flight.learn(|_| false), News { any: false, denied: true, answered: None });
+        assert_eq!(flight.learn(|number| number == 0), News { any: true, denied: true, answered: None });
+        for next in 3..=100 {
+            assert!(!flight.learn(|number| number < next).denied, "{next}");
+            sent(&mut flight);
+        }
+        // Whichever lacks, even if all are there that an answer can name besides.
+        for next in 0..=100 {
+            let is_kept = |number| next < number && number <= (next + 32).min(99);
+            assert_eq!(flight.learn(|number| number < next || is_kept(number)).denied, next < 100, "{next}");
+        }
     }
 }

@@ -157,6 +157,9 @@ pub struct Sender<'a> {
     out: Box<[u8; MAX_FRAME]>,
 }
 
+/// Questions without news after which an answer that knows less than one before does so because the device was
+/// restarted, not because it is late.
+const IN_VAIN: u32 = 4;
 /// Time that a device may take to act before it is asked again.
 const ACT: Duration = Duration::from_secs(2);
 
@@ -462,7 +465,10 @@ impl<'a> Sender<'a> {
                 };
                 let has =
                     |word: usize| word >= len.div_ceil(4) || words.checked_shr(word as u32).is_some_and(|w| w & 1 != 0);
-                self.hear(now, |number| (0..piece / 4).all(|i| has(number as usize * piece / 4 + i)));
+                let arrived = |number: u32| (0..piece / 4).all(|i| has(number as usize * piece / 4 + i));
+                if !self.hear(now, arrived) {
+                    return self.restart();
+                }
             }
             (Stage::Offer { chunk, .. }, Reply::Accepted { start, .. }) => {
                 self.hear(now, |_| true);
@@ -474,7 +480,9 @@ impl<'a> Sender<'a> {
                     let place = number.checked_sub(next).and_then(|ahead| ahead.checked_sub(1));
                     place.is_some_and(|place| kept.checked_shr(place).is_some_and(|bits| bits & 1 != 0))
                 };
-                self.hear(now, |number| number < next || is_kept(number));
+                if !self.hear(now, |number| number < next || is_kept(number)) {
+                    return self.restart();
+                }
                 if self.flight.base() > before {
                     self.restarts = 0;
                 }
@@ -501,9 +509,12 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    /// The device was heard: `has_arrived` says of which items it told.
-    fn hear(&mut self, now: Duration, has_arrived: impl Fn(u32) -> bool) {
+    /// The device was heard: `has_arrived` says of which items it told. Whether it still has what it had: if not, it
+    /// was restarted, and has numbered a new session as it had this one.
+    fn hear(&mut self, now: Duration, has_arrived: impl Fn(u32) -> bool) -> bool {
         let news = self.flight.learn(has_arrived);
+        // In one session, what is late tells of less than what came before it, and of nothing more.
+        let forgot = news.denied && (news.any || self.tries >= IN_VAIN);
         if let Some(asked) = news.answered {
             self.clock.sample(now.saturating_sub(asked.at), asked.bytes);
         }
@@ -516,6 +527,7 @@ impl<'a> Sender<'a> {
             self.deadline = now + self.clock.wait(self.unanswered, Duration::ZERO);
         }
         self.unanswered = 0;
+        !forgot
     }
 
     fn welcome(&mut self, session: u16, protocol: u8, frame: u16, window: u8) -> Result<(), PushError> {

@@ -196,10 +196,11 @@ impl<const N: usize, const W: usize> Device<N, W> {
         Reply::Welcome { nonce, session: number, protocol: PROTOCOL, frame: N as u16, window: W as u8 + 1 }
     }
 
-    /// A number that neither the open session nor, as far as can be, any other has had. The state and the image that
-    /// runs count in: what was asked for before an install does not happen after the restart, whatever the seed is.
+    /// A number that neither the open session nor, as far as can be, any other has had. The state, the image that runs
+    /// and what has been received count in: what was asked for before an install does not happen after the restart, and
+    /// chunks do not land where others belong, whatever the seed is.
     fn number(&self, nonce: u32, info: &Info) -> u16 {
-        let words = [self.seed, self.numbered, nonce, info.version].map(u32::to_le_bytes);
+        let words = [self.seed, self.numbered, nonce, info.version, info.received].map(u32::to_le_bytes);
         let sum = check(&[words.as_flattened(), &[info.state], &info.image]);
         let mut number = (sum ^ sum >> 16) as u16;
         while number == 0 || number == self.open.number {
@@ -243,7 +244,10 @@ impl<const N: usize, const W: usize> Device<N, W> {
                 }))
             }
             Request::Data { session, number } | Request::DataAsk { session, number } => {
-                let Some(transfer) = &mut self.session.transfer else { return Ok(None) };
+                let Some(transfer) = &mut self.session.transfer else {
+                    // The host was told that its offer is accepted: by a session of this number before a restart.
+                    return Ok(request.asks().then_some(Reply::NoSession { session }));
+                };
                 transfer.take(number, tail, &mut self.slots, target)?;
                 let ack = Reply::Ack { session, next: transfer.next, kept: transfer.kept };
                 Ok(request.asks().then_some(ack))

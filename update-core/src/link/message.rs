@@ -254,7 +254,8 @@ pub enum Reply {
         /// What and why.
         refusal: Refusal,
     },
-    /// The device knows no such session: it was restarted, or another host has come.
+    /// The device knows no such session, or it is asked to take a chunk and has accepted no offer in it: it was
+    /// restarted, or another host has come.
     NoSession {
         /// Session that the request named.
         #[serde(with = "le")]

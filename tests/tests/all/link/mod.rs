@@ -2,6 +2,7 @@
 //!
 //! - `bytes`: frames and messages byte for byte, and what they may be at most;
 //! - `device`: the device's end: anything any number of times, late, in any order;
+//! - `restart`: a device that comes up with the seed of its last start, and hears that start's greeting;
 //! - `weather`: a simulated radio that loses, doubles, reorders and damages;
 //! - `streams`: TCP and a pair of serial ports, with connections that break;
 //! - `air`: what the report says an update costs, against the simulated radio.
@@ -9,6 +10,7 @@
 mod air;
 mod bytes;
 mod device;
+mod restart;
 mod streams;
 mod weather;
 

@@ -42,8 +42,9 @@ fn through<const N: usize, const W: usize>(
     assert_eq!(radio.target.received, len as u64, "bytes were stored twice");
     let [_, installed, confirmed, restarted] = radio.target.counts;
     assert_eq!((installed, confirmed), (1, 1));
-    // A device that was cut off after installing need not be restarted.
-    assert!(restarted == 1 || restarted == 0 && radio.cut > 0);
+    // A device that was cut off after installing need not be restarted. One that is told to in its trial, and comes up
+    // with the same seed, does it again when greeting and request come once more.
+    assert!(restarted == 1 || radio.cut > 0, "{restarted} restarts");
     assert_eq!((radio.target.info.version, radio.target.info.state), (2, state::IDLE));
     radio
 }
@@ -141,7 +142,7 @@ proptest! {
         shape in 0..4u8,
         frame in 32..=250u16,
         window in 1..=33u8,
-        cuts in prop::collection::vec(20..200u64, 0..3),
+        cuts in prop::collection::vec(1..200u64, 0..3),
     ) {
         let weather = Weather { lost, doubled, late, damaged };
         let settings = Settings { full_duplex, frame, window, tries: 40, ..Settings::default() };
