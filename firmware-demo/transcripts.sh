@@ -157,7 +157,7 @@ for pair in "${pairs[@]}"; do
         with_old=(--old "$old")
     fi
     for profile in $(printf '%s\n' "${table[@]}" | cut -f3 | tr , '\n' | sort -u); do
-        "$GMCF" compress "$new" "${with_old[@]}" --profile "$profile" -o "$runs/$name.$profile.gmcf" >/dev/null
+        "$GMCF" compress "$new" "${with_old[@]}" --profile "$profile" --base none -o "$runs/$name.$profile.gmcf" >/dev/null
     done
     for line in "${table[@]}"; do
         IFS=$'\t' read -r board _ profiles _ <<<"$line"
@@ -169,7 +169,7 @@ for pair in "${pairs[@]}"; do
             checked "$board" "$name" "$old" "$new" "$patch"
             size=$(stat -c %s "$patch")
             head -c $((size - 1)) "$patch" >"$runs/short.gmcf"
-            "$GMCF" compress "$new" "${with_old[@]}" --profile host -o "$runs/host.gmcf" >/dev/null
+            "$GMCF" compress "$new" "${with_old[@]}" --profile host --base none -o "$runs/host.gmcf" >/dev/null
             refuse "$board" wrong-old "$new" "$patch" "wrong old image"
             refuse "$board" truncated "$old" "$runs/short.gmcf" "the update ends early"
             refuse "$board" over-budget "$old" "$runs/host.gmcf" "over budget"

@@ -140,7 +140,7 @@ make_memory() {
 
 measure_gmcf() {
     local patch_bytes instructions ram blocks=$(((new_bytes + block - 1) / block)) mode air flash erased count bytes
-    "$GMCF" compress new --old old --profile small -o gmcf.patch >/dev/null
+    "$GMCF" compress new --old old --profile small --base none -o gmcf.patch >/dev/null
     "$demo/run.sh" lm3s6965evb "$demo/target/firmware/lm3s6965evb.elf" old gmcf.patch gmcf.new >gmcf.txt || {
         cat gmcf.txt >&2
         return 1

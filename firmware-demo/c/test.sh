@@ -89,12 +89,12 @@ while IFS=$'\t' read -r _ _ family old new _; do
         with_old=(--old "$old")
     fi
     patch=$runs/update.gmcf
-    "$GMCF" compress "$new" "${with_old[@]}" --profile small -o "$patch" >/dev/null
+    "$GMCF" compress "$new" "${with_old[@]}" --profile small --base none -o "$patch" >/dev/null
     rebuild "$name" "$old" "$new" "$patch"
     if $first; then
         size=$(stat -c %s "$patch")
         head -c $((size - 1)) "$patch" >"$runs/short.gmcf"
-        "$GMCF" compress "$new" "${with_old[@]}" --profile host -o "$runs/host.gmcf" >/dev/null
+        "$GMCF" compress "$new" "${with_old[@]}" --profile host --base none -o "$runs/host.gmcf" >/dev/null
         refuse "not a GMCF file" "$old" "$new" "not a GMCF file, found $(od -An -N1 -tx1 "$new" | tr -d ' ')"
         refuse "wrong old image" "$new" "$patch" "wrong old image, found [0-9a-f]\{16\}, expected [0-9a-f]\{16\}"
         refuse "truncated" "$old" "$runs/short.gmcf" "the update ends early: \`payload\`, found [0-9]*, needed [0-9]*"

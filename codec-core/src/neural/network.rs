@@ -33,7 +33,7 @@ pub(crate) fn recur(base: &Base<'_>, memory: &mut [u16], byte: u8) {
         let gate = |g: usize| (recurrent.input.row(g * h + i, embedded), recurrent.state.row(g * h + i, state));
         let ((rx, rh), (zx, zh), (nx, nh)) = (gate(0), gate(1), gate(2));
         let (r, z) = (sigmoid(rx.saturating_add(rh)), sigmoid(zx.saturating_add(zh)));
-        let inside = (i64::from(r) * i64::from(nh) >> 15) as i32;
+        let inside = ((i64::from(r) * i64::from(nh)) >> 15) as i32;
         let n = tanh(nx.saturating_add(inside));
         let before = i32::from(state[i] as i16);
         *next = narrow(n + ((z * (before - n) + (1 << 14)) >> 15));

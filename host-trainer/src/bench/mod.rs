@@ -33,6 +33,8 @@ pub struct Config {
     pub jobs: usize,
     /// Leave the old files out and measure whole files.
     pub whole: bool,
+    /// Use the base models that ship.
+    pub base: bool,
 }
 
 /// What we reach on one pair with one profile.
@@ -221,7 +223,8 @@ fn measure_pair(pair: &Pair, config: &Config) -> PairReport {
     }
     for profile in &config.profiles {
         // A panic of the codec on one pair is a failure of that pair, and no reason to lose the others.
-        let outcome = catch_unwind(AssertUnwindSafe(|| ours(&new, old.as_deref(), *profile, report.best_bytes)));
+        let outcome =
+            catch_unwind(AssertUnwindSafe(|| ours(&new, old.as_deref(), *profile, config.base, report.best_bytes)));
         match outcome.unwrap_or_else(|_| Err("panic".into())) {
             Ok(result) => report.ours.push(result),
             Err(why) => report.failures.push(format!("{}: {why}", profile_name(*profile))),
@@ -230,8 +233,9 @@ fn measure_pair(pair: &Pair, config: &Config) -> PairReport {
     report
 }
 
-fn ours(new: &[u8], old: Option<&[u8]>, profile: Profile, best: Option<u64>) -> Result<Ours, String> {
-    let base = Shipped::of(profile).map(Shipped::open).transpose().map_err(|error| format!("base model: {error}"))?;
+fn ours(new: &[u8], old: Option<&[u8]>, profile: Profile, base: bool, best: Option<u64>) -> Result<Ours, String> {
+    let shipped = if base { Shipped::of(profile) } else { None };
+    let base = shipped.map(Shipped::open).transpose().map_err(|error| format!("base model: {error}"))?;
     let options = Options { profile, format: Format::V2, base, progress: None };
     let start = Instant::now();
     let made = codec::compress(new, old, &options).map_err(|error| format!("compress: {error}"))?;

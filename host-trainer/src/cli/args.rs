@@ -338,6 +338,9 @@ pub(crate) struct BenchArgs {
     /// Leave the old files out: whole files, beside xz with each of its branch filters and brotli
     #[arg(long)]
     pub(crate) whole: bool,
+    /// For devices without a base model
+    #[arg(long)]
+    pub(crate) no_base: bool,
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,

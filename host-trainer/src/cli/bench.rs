@@ -31,7 +31,7 @@ pub(super) fn run(args: &BenchArgs) -> Result<(), CliError> {
     for (peer, program) in &missing {
         note(&format!("note: peer {peer} is not run: `{program}` is not on PATH (benches/install-peers.sh)"));
     }
-    let config = Config { profiles, peers: installed, jobs: args.jobs.into(), whole: args.whole };
+    let config = Config { profiles, peers: installed, jobs: args.jobs.into(), whole: args.whole, base: !args.no_base };
 
     let live = Live::new(&pairs, &config, args.json)?;
     let reports = bench::measure(&pairs, &config, &|index, report| live.done(index, report));

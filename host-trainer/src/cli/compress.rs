@@ -8,7 +8,7 @@ use super::base::Loaded;
 use super::output::{Bar, note, print, print_json, shown};
 use super::{CliError, output};
 use crate::base::Resident;
-use crate::codec::{self, Compressed, Options};
+use crate::codec::{self, Breakdown, Compressed, Options};
 use crate::files;
 use crate::report::breakdown::profile_name;
 use crate::report::format::{memory, seconds, thousands};
@@ -39,14 +39,24 @@ pub(super) fn run(args: &CompressArgs) -> Result<(), CliError> {
     }
     let percent = 100.0 * made.bytes.len() as f64 / new.len().max(1) as f64;
     let text = format!(
-        "{} bytes -> {} bytes ({percent:.2} %), profile {}, {} of decoder RAM, {}, checked\n",
+        "{} bytes -> {} bytes ({percent:.2} %), profile {}, {}, {} of decoder RAM, {}, checked\n",
         thousands(new.len() as u64),
         thousands(made.bytes.len() as u64),
         profile_name(args.coding.profile.into()),
+        base_name(&made.breakdown),
         memory(made.breakdown.decoder_ram),
         seconds(took.as_secs_f64()),
     );
     summary(&args.output, &text)
+}
+
+/// What the device must hold beside the decoder.
+fn base_name(breakdown: &Breakdown) -> String {
+    match (&breakdown.base_id, breakdown.base_name) {
+        (None, _) => "no base model".into(),
+        (_, Some(name)) => format!("base model {name}"),
+        (Some(id), None) => format!("base model {id}"),
+    }
 }
 
 /// Encodes with a progress bar.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::CliError;
 use super::args::{CodingArgs, DemoArgs, FormatArg};
-use super::base::{BaseArg, Loaded};
+use super::base::BaseArg;
 use super::compress::{encode, read};
 use super::output::print;
 use crate::bench;
@@ -43,9 +43,8 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     ))?;
 
     let start = Instant::now();
-    let coding = CodingArgs { profile: args.profile, format: FormatArg::V2, base: BaseArg::Auto };
-    let base = Loaded::new(&coding.base, args.profile.into())?;
-    let made = encode(&new, Some(&old), &coding, base.resident()?, "the bundled update")?;
+    let coding = CodingArgs { profile: args.profile, format: FormatArg::V2, base: BaseArg::None };
+    let made = encode(&new, Some(&old), &coding, None, "the bundled update")?;
     let encoding = start.elapsed().as_secs_f64();
     let size = made.bytes.len() as u64;
     print(&format!(
