@@ -10,8 +10,8 @@ use crate::container::v2::{Header, Mode};
 /// Most residual layers.
 pub const MAX_LAYERS: usize = 4;
 /// Most inputs of a layer: with them, no sum of products leaves 32 bits.
-pub const MAX_INPUTS: usize = 516;
-const _: () = assert!(MAX_INPUTS as i64 * 127 * (1 << 15) < 1 << 31);
+pub const MAX_INPUTS: usize = 511;
+const _: () = assert!(MAX_INPUTS as i64 * (1 << 7) * (1 << 15) < 1 << 31);
 /// First bytes of a model.
 pub const MAGIC: [u8; 4] = *b"GMB1";
 /// Entries of a codebook.
@@ -126,7 +126,8 @@ impl<'a> Linear<'a> {
         let sum: i32 = weights.iter().zip(x).map(|(w, x)| i32::from(*w as i8) * i32::from(*x as i16)).sum();
         let factor = number(self.factors, row) as u16;
         let product = i64::from(sum) * i64::from(factor);
-        ((product + (1 << (self.shift - 1))) >> self.shift) as i32 + i32::from(number(self.bias, row))
+        let y = ((product + (1 << (self.shift - 1))) >> self.shift) + i64::from(number(self.bias, row));
+        y.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
     }
 }
 
@@ -195,7 +196,7 @@ impl<'a> Base<'a> {
         let shape = Shape {
             gram_log2: from.within("gram_log2", 16)?,
             gram_dim: 2 * from.within("gram_dim", 32)? as usize,
-            hidden: 4 * from.within("hidden", 128)? as usize,
+            hidden: 4 * from.within("hidden", (MAX_INPUTS / 4) as u8)? as usize,
             layers: from.within("layers", MAX_LAYERS as u8)? as usize,
             state: 4 * from.within("state", 96)? as usize,
             state_dim: from.within("state_dim", 64)? as usize,
@@ -248,5 +249,31 @@ impl<'a> Base<'a> {
     /// Sizes of the network.
     pub fn shape(&self) -> &Shape {
         &self.shape
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The widest row of the largest numbers, of either sign: what saturates does not wrap, and nothing overflows.
+    #[test]
+    fn rows_saturate() {
+        for (weight, input, bias, expected) in [(0x80, i16::MIN, 0x7f, i32::MAX), (0x80, i16::MAX, 0x80, i32::MIN)] {
+            let weights = [weight; MAX_INPUTS];
+            let layer =
+                Linear { weights: &weights, factors: &[0xff; 2], bias: &[bias; 2], columns: MAX_INPUTS, shift: 1 };
+            assert_eq!(layer.row(0, &[input.cast_unsigned(); MAX_INPUTS]), expected);
+        }
+    }
+
+    /// Rounds to the nearest, halves up.
+    #[test]
+    fn rows_round() {
+        let layer =
+            |weight: &'static [u8]| Linear { weights: weight, factors: &[1, 0], bias: &[0, 0], columns: 1, shift: 2 };
+        let rows = [0, 1, 2, 5, 6].map(|x| layer(&[1]).row(0, &[x]));
+        assert_eq!(rows, [0, 0, 1, 1, 2]);
+        assert_eq!([1, 2, 3, 6].map(|x| layer(&[0xff]).row(0, &[x])), [0, 0, -1, -1]);
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
     }
     for layer in &base.layers[1..=shape.layers] {
         for (i, b) in b.iter_mut().enumerate() {
-            *b = narrow(layer.row(i, a).max(0) + i32::from(a[i] as i16));
+            *b = narrow(layer.row(i, a).max(0).saturating_add(i32::from(a[i] as i16)));
         }
         a.copy_from_slice(b);
     }

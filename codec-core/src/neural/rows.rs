@@ -99,3 +99,38 @@ impl Rows {
         self.written = self.written.wrapping_add(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fed(text: &[u8], ring_log2: u32, index_log2: u32) -> (Rows, Vec<u16>, u64) {
+        let mut memory = vec![0; Rows::words(ring_log2, index_log2)];
+        let (mut rows, mut recent) = (Rows::NEW, 0);
+        rows.start(&mut memory, ring_log2, index_log2);
+        for &byte in text {
+            rows.push(&mut memory, recent, byte);
+            recent = recent << 8 | u64::from(byte);
+        }
+        (rows, memory, recent)
+    }
+
+    #[test]
+    fn rows_find_what_followed() {
+        let (rows, memory, recent) = fed(b"set rate 12; get rate", 8, 12);
+        let found = rows.predict(&memory, recent);
+        // "et rate": seven bytes agree, and the one before them does not.
+        assert!(found.iter().all(|row| *row == Row { byte: b' ', agree: 7 }), "{found:?}");
+    }
+
+    /// The ring forgets, and nothing is found in what it has forgotten, however often it went round.
+    #[test]
+    fn forgotten_bytes_are_not_found() {
+        let noise = |i: u32| (hash(i, 3) >> 9) as u8;
+        let text: Vec<u8> = b"abcdefgh".iter().copied().chain((0..70_000).map(noise)).chain(*b"abcdefg").collect();
+        let (rows, memory, recent) = fed(&text, 8, 12);
+        assert!(rows.predict(&memory, recent).iter().all(|row| row.agree < 4));
+        assert_eq!(rows.back(&memory, 256), text[text.len() - 256]);
+        assert_eq!([rows.back(&memory, 257), rows.back(&memory, 0)], [0, 0]);
+    }
+}
