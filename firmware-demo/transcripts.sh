@@ -88,10 +88,10 @@ costs_of() {
     ' "$3" >>"$costs"
 }
 
-# rebuild BOARD PROFILE PAIR OLD NEW PATCH CLASS: must succeed.
+# rebuild BOARD PROFILE PAIR OLD NEW PATCH CLASS [IMAGE]: must succeed.
 rebuild() {
     local name=$1.$2.$3 status=0 per_byte
-    ./run.sh "$1" "$out/$1.elf" "$4" "$6" "$runs/$name.new" >"$runs/$name.full" || status=$?
+    ./run.sh "$1" "$out/${8:-$1.elf}" "$4" "$6" "$runs/$name.new" >"$runs/$name.full" || status=$?
     if [ "$status" -ne 0 ] || ! cmp "$5" "$runs/$name.new"; then
         cat "$runs/$name.full" >&2
         echo "FAILED: $name: exit status $status, or another file than $5" >&2
@@ -177,6 +177,19 @@ for pair in "${pairs[@]}"; do
     done
     first=false
 done
+# A script and a configuration without an old version, with the base model of the profile; without one they are refused.
+for file in "$data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py" "$root/tests/golden/settings.txt"; do
+    name=base.${file##*.}
+    for line in "${table[@]}"; do
+        IFS=$'\t' read -r board _ profiles _ <<<"$line"
+        [ -f "$out/base.$board.elf" ] || continue
+        profile=${profiles%%,*}
+        patch=$runs/$name.$profile.gmcf
+        "$GMCF" compress "$file" --profile "$profile" -o "$patch" >/dev/null
+        rebuild "$board" "$profile" "$name" /dev/null "$file" "$patch" base "base.$board.elf"
+    done
+done
+refuse lm3s6965evb no-base /dev/null "$runs/base.txt.small.gmcf" "this container needs a base model"
 # Means over the pairs of a class: what the README promises.
 if [ -f "$runs/per-byte.tsv" ]; then
     awk -F'\t' -v OFS='\t' '

@@ -126,6 +126,11 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.rebuilder.storage()
     }
 
+    /// The base model, or the place for one, to be filled before the first [`Decoder::update`].
+    pub fn base(&mut self) -> &mut B {
+        self.rebuilder.base()
+    }
+
     /// The header, once it has been read and accepted.
     pub fn header(&self) -> Option<&Header> {
         self.parsed.first()

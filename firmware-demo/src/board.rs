@@ -1,13 +1,16 @@
 //! What differs between the boards.
 
+use codec_core::neural::NoBase;
 use update_core::flash::Layout;
 
 include!(concat!(env!("OUT_DIR"), "/board.rs"));
 
 #[cfg(board = "mps2-an500")]
 mod names {
+    use codec_core::neural::NoBase;
+
     pub const NAME: &str = "mps2-an500 (Cortex-M7)";
-    pub type Decoder<O> = codec_core::limits::Medium<O>;
+    pub type Decoder<O, B = NoBase> = codec_core::limits::Medium<O, B>;
     pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Medium;
     pub type Link = update_core::link::Link<256, 8>;
     pub const BUFFER: usize = 2048;
@@ -15,17 +18,19 @@ mod names {
 
 #[cfg(any(board = "lm3s6965evb", board = "virt"))]
 mod names {
+    use codec_core::neural::NoBase;
+
     #[cfg(board = "lm3s6965evb")]
     pub const NAME: &str = "lm3s6965evb (Cortex-M3)";
     #[cfg(board = "virt")]
     pub const NAME: &str = "virt (RISC-V rv32imac)";
     #[cfg(not(feature = "one-slot"))]
-    pub type Decoder<O> = codec_core::limits::Small<O>;
+    pub type Decoder<O, B = NoBase> = codec_core::limits::Small<O, B>;
     #[cfg(not(feature = "one-slot"))]
     pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Small;
     // In place the script is made beside the decoder: with `small` that is more than the 64 KiB.
     #[cfg(feature = "one-slot")]
-    pub type Decoder<O> = codec_core::limits::Tiny<O>;
+    pub type Decoder<O, B = NoBase> = codec_core::limits::Tiny<O, B>;
     #[cfg(feature = "one-slot")]
     pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Tiny;
     pub type Link = update_core::link::Link<128, 1>;
@@ -34,8 +39,10 @@ mod names {
 
 #[cfg(board = "microbit")]
 mod names {
+    use codec_core::neural::NoBase;
+
     pub const NAME: &str = "microbit (Cortex-M0)";
-    pub type Decoder<O> = codec_core::limits::Tiny<O>;
+    pub type Decoder<O, B = NoBase> = codec_core::limits::Tiny<O, B>;
     pub const PROFILE: codec_core::limits::Profile = codec_core::limits::Profile::Tiny;
     pub type Link = update_core::link::Link<64, 0>;
     pub const BUFFER: usize = 304;
@@ -45,7 +52,7 @@ mod names {
 pub const NAME: &str = names::NAME;
 
 /// Decoder of the largest profile that the board has the memory for.
-pub type Decoder<O> = names::Decoder<O>;
+pub type Decoder<O, B = NoBase> = names::Decoder<O, B>;
 
 /// That profile.
 pub const PROFILE: codec_core::limits::Profile = names::PROFILE;

@@ -84,6 +84,40 @@ impl Resident for Held<'_> {
     }
 }
 
+/// A place for a base model that is opened at run time. While it is empty all its bits are zero, so a `static` decoder
+/// with such a place takes no flash.
+#[derive(Clone, Debug)]
+pub struct Place<R>(heapless::Vec<R, 1>);
+
+impl<R> Place<R> {
+    /// Nothing there yet.
+    pub const EMPTY: Self = Self(heapless::Vec::new());
+
+    /// Puts a model there, in place of another.
+    pub fn set(&mut self, model: R) {
+        self.0.clear();
+        // There is room for one.
+        let _ = self.0.push(model);
+    }
+}
+
+impl<R: Resident> Resident for Place<R> {
+    fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
+        match self.0.first_mut() {
+            Some(held) => held.select(wanted),
+            None => NoBase.select(wanted),
+        }
+    }
+
+    fn active(&self) -> Option<&Neural<'_>> {
+        self.0.first().and_then(Resident::active)
+    }
+
+    fn work<T>(&mut self, work: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T> {
+        self.0.first_mut().and_then(|held| held.work(work))
+    }
+}
+
 impl<R: Resident> Resident for Option<R> {
     fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
         match self {

@@ -210,6 +210,11 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.old.storage()
     }
 
+    /// The base model, or the place for one.
+    pub fn base(&mut self) -> &mut B {
+        &mut self.base
+    }
+
     /// Reads the whole old image: puts its places into the match index and, when `train` is set, lets the network
     /// learn from its bytes.
     ///

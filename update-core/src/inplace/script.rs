@@ -8,9 +8,9 @@
 //! | copy | `len << 2 \| 1` | |
 //! | copy from elsewhere | `len << 2 \| 2` | the change of the shift, zigzag |
 //!
-//! Codes and changes are numbers as [`codec_core::varint`] has them. A copy takes `len` bytes of the old image from the offset of the
-//! block's next byte plus the shift on (wrapping), which starts at 0 in each block. A block of which nothing changes
-//! has no operations.
+//! Codes and changes are numbers as [`codec_core::varint`] has them. A copy takes `len` bytes of the old image from the
+//! offset of the block's next byte plus the shift on (wrapping), which starts at 0 in each block. A block of which
+//! nothing changes has no operations.
 
 use codec_core::Error as E;
 use codec_core::entropy::number::{unzigzag, zigzag};

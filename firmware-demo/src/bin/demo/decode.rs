@@ -11,7 +11,23 @@ use crate::Failure;
 use crate::counted::HostFile;
 use crate::place::{CHUNK_BYTES, OldFile, Slot};
 
-type Decoder = board::Decoder<Old<OldImage>>;
+#[cfg(not(feature = "base"))]
+type Base = codec_core::neural::NoBase;
+#[cfg(feature = "base")]
+type Base = codec_core::neural::Place<codec_core::neural::Held<'static>>;
+
+type Decoder = board::Decoder<Old<OldImage>, Base>;
+
+/// The model of the board's profile, as it lies in flash.
+#[cfg(all(feature = "base", board = "mps2-an500"))]
+static MODEL: &[u8] = include_bytes!("../../../../host-trainer/base/micro.gmcf");
+#[cfg(all(feature = "base", not(board = "mps2-an500")))]
+static MODEL: &[u8] = include_bytes!("../../../../host-trainer/base/nano.gmcf");
+
+#[cfg(not(feature = "base"))]
+const NO_BASE: Base = codec_core::neural::NoBase;
+#[cfg(feature = "base")]
+const NO_BASE: Base = codec_core::neural::Place::EMPTY;
 
 /// What the demo decodes against.
 enum OldImage {}
@@ -61,8 +77,13 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
 /// Everything that is measured. Never inlined, so that its frame lies below the point where painting began.
 #[inline(never)]
 fn run(patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
-    static DECODER: ConstStaticCell<Decoder> = ConstStaticCell::new(Decoder::new(Old::NEW));
+    static DECODER: ConstStaticCell<Decoder> = ConstStaticCell::new(Decoder::with_base(Old::NEW, NO_BASE));
     let decoder = DECODER.take();
+    #[cfg(feature = "base")]
+    {
+        let (model, id) = codec_core::neural::base::Base::open(MODEL)?;
+        decoder.base().set(codec_core::neural::Held::new(model, id));
+    }
     loop {
         let filled = patch.read(input)?;
         let mut rest = &input[..filled];
