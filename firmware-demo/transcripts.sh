@@ -189,7 +189,7 @@ for file in "$data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py" "$root/tests/golden
         rebuild "$board" "$profile" "$name" /dev/null "$file" "$patch" base "base.$board.elf"
     done
 done
-refuse lm3s6965evb no-base /dev/null "$runs/base.txt.small.gmcf" "this container needs a base model"
+refuse lm3s6965evb no-base /dev/null "$runs/base.txt.small.gmcf" "the container needs the base model"
 # Means over the pairs of a class: what the README promises.
 if [ -f "$runs/per-byte.tsv" ]; then
     awk -F'\t' -v OFS='\t' '

@@ -140,8 +140,6 @@ enum gmcf_status
     GMCF_ERROR_FINISHED = -17,
     // `field` needs a library that was built with more features.
     GMCF_ERROR_FEATURE_MISSING = -18,
-    // The container needs a base model, and this decoder has none.
-    GMCF_ERROR_BASE_MISSING = -19,
     // The flash driver failed to do what `field` says (read, write, erase): `found` is the offset, `limit` the bytes.
     GMCF_ERROR_FLASH = -33,
     // The region `field` of the layout is `found`, which `limit` does not allow: it is too small, not aligned to erase

@@ -56,8 +56,6 @@ pub enum gmcf_status {
     GMCF_ERROR_FINISHED = -17,
     /// `field` needs a library that was built with more features.
     GMCF_ERROR_FEATURE_MISSING = -18,
-    /// The container needs a base model, and this decoder has none.
-    GMCF_ERROR_BASE_MISSING = -19,
 
     // From here to GMCF_ERROR_NOTHING_TO_BOOT: -32, less the number that the link and the progress record have.
     /// The flash driver failed to do what `field` says (read, write, erase): `found` is the offset, `limit` the bytes.
@@ -156,8 +154,6 @@ pub(crate) fn code(error: &Error) -> gmcf_status {
         Error::Storage { .. } => GMCF_ERROR_STORAGE,
         Error::Finished => GMCF_ERROR_FINISHED,
         Error::FeatureMissing { .. } => GMCF_ERROR_FEATURE_MISSING,
-        // This decoder never has one.
-        Error::BaseMissing | Error::WrongBase { .. } => GMCF_ERROR_BASE_MISSING,
         // The enum may grow; a test holds this table to what it has now.
         _ => GMCF_ERROR_OTHER,
     }
@@ -255,7 +251,6 @@ const TABLE: &[(gmcf_status, &str, u8)] = {
         (GMCF_ERROR_STORAGE, "old image unreadable", OFFSET | BYTES),
         (GMCF_ERROR_FINISHED, "decoder has ended", 0),
         (GMCF_ERROR_FEATURE_MISSING, "not in this build", 0),
-        (GMCF_ERROR_BASE_MISSING, "base model needed", 0),
         (GMCF_ERROR_NULL, "null pointer", 0),
         (GMCF_ERROR_PROFILE, "profile not in this build", 0),
         (GMCF_ERROR_MEMORY, "memory too small or not aligned", 0),

@@ -29,7 +29,7 @@ pub enum Error {
         /// Version found.
         found: u32,
     },
-    /// `field` names something (a codec, a layer, an instruction set, a feature bit) unknown to this decoder.
+    /// `field` names something (a codec, a layer, an instruction set, a feature bit, a base model) unknown to this decoder.
     Unknown {
         /// Field that holds the name.
         field: &'static str,
@@ -71,15 +71,6 @@ pub enum Error {
         expected: [u8; 8],
         /// Identity of the image at hand (first 8 bytes).
         found: [u8; 8],
-    },
-    /// The container needs a base model, and this decoder has none.
-    BaseMissing,
-    /// The container needs another base model.
-    WrongBase {
-        /// Identity that the container names.
-        expected: [u8; 4],
-        /// Identity of the model at hand.
-        found: [u8; 4],
     },
     /// The rebuilt content does not have the digest that the container promises. Discard it.
     DigestMismatch {
@@ -146,6 +137,9 @@ impl fmt::Display for Error {
                 write!(f, "not a GMCF file: it starts with {found:02x?}")
             }
             Self::UnknownVersion { found } => write!(f, "GMCF version {found} is not known (1 and 2 are)"),
+            Self::Unknown { field: "base_id", found } => {
+                write!(f, "the container needs the base model {found:08x}, which is not here")
+            }
             Self::Unknown { field, found } => write!(f, "`{field}` is {found}, which this decoder does not know"),
             Self::OutOfRange { field, found, limit } => {
                 write!(f, "`{field}` is {found}, outside its range (limit {limit})")
@@ -159,10 +153,6 @@ impl fmt::Display for Error {
             Self::OldMissing => f.write_str("this is a delta: the old image is needed"),
             Self::WrongOld { expected, found } => {
                 write!(f, "wrong old image: the delta was made against {expected:02x?}, this one is {found:02x?}")
-            }
-            Self::BaseMissing => f.write_str("this container needs a base model, and there is none"),
-            Self::WrongBase { expected, found } => {
-                write!(f, "wrong base model: the container needs {expected:02x?}, this one is {found:02x?}")
             }
             Self::DigestMismatch { expected, found } => {
                 write!(f, "digest mismatch: expected {expected:02x?}, rebuilt content has {found:02x?}; discard it")

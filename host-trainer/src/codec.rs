@@ -252,17 +252,13 @@ pub fn is_delta(container: &[u8]) -> Result<bool, CodecError> {
     Ok(Header::parse(&layered::air_of(container, MAX_SIZE)?)?.0.old.is_some())
 }
 
-/// The base model that a container names: the user's own if that is it, or one that ships.
-///
-/// # Errors
-/// [`codec_core::Error::WrongBase`] when it is neither, and the user has one; [`codec_core::Error::BaseMissing`].
+/// The base model that a container names: the user's own if that is it, or one that ships. None when it is neither: the
+/// decoder refuses then.
 fn base_of<'a>(header: &Header, base: Option<Resident<'a>>) -> Result<Option<Resident<'a>>, codec_core::Error> {
     let Some(id) = header.base else { return Ok(None) };
-    match (base, Shipped::with_id(id)) {
-        (Some(base), _) if base.id == id => Ok(Some(base)),
-        (_, Some(shipped)) => shipped.open().map(Some),
-        (Some(base), None) => Err(codec_core::Error::WrongBase { expected: id.0, found: base.id.0 }),
-        (None, None) => Err(codec_core::Error::BaseMissing),
+    match base.filter(|base| base.id == id) {
+        Some(own) => Ok(Some(own)),
+        None => Shipped::with_id(id).map(Shipped::open).transpose(),
     }
 }
 

@@ -16,6 +16,8 @@
 
 use core::fmt;
 
+use crate::Error;
+
 use blake2::Blake2s;
 use blake2::digest::consts::U16;
 use sha2::Digest as _;
@@ -80,6 +82,13 @@ impl fmt::Display for Id {
 impl fmt::Display for OldId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_hex(f, &self.0)
+    }
+}
+
+impl BaseId {
+    /// The error of a decoder that does not have this model.
+    pub(crate) fn unknown(self) -> Error {
+        Error::Unknown { field: "base_id", found: u32::from_be_bytes(self.0).into() }
     }
 }
 

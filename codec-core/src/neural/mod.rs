@@ -17,7 +17,7 @@ pub trait Resident {
     /// Takes the model that a container names into use; none for `None`.
     ///
     /// # Errors
-    /// [`Error::BaseMissing`] when there is no model, [`Error::WrongBase`] when it is another.
+    /// [`Error::Unknown`] when it is not here.
     fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error>;
 
     /// The model in use.
@@ -35,7 +35,7 @@ pub struct NoBase;
 
 impl Resident for NoBase {
     fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
-        wanted.map_or(Ok(()), |_| Err(Error::BaseMissing))
+        wanted.map_or(Ok(()), |id| Err(id.unknown()))
     }
 
     #[inline]
@@ -67,7 +67,7 @@ impl<'a> Held<'a> {
 impl Resident for Held<'_> {
     fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
         match wanted {
-            Some(expected) if expected != self.id => Err(Error::WrongBase { expected: expected.0, found: self.id.0 }),
+            Some(id) if id != self.id => Err(id.unknown()),
             _ => {
                 self.active = wanted.is_some();
                 Ok(())

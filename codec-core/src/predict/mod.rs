@@ -129,7 +129,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     ///
     /// # Errors
     /// [`Error::OverBudget`] when the parameters ask for more than the tables hold, or the base model takes more than
-    /// half of the words; [`Error::BaseMissing`] and [`Error::WrongBase`].
+    /// half of the words; [`Error::Unknown`] when the model is not here.
     pub fn start(
         &mut self,
         files: Files,

@@ -44,6 +44,11 @@ const CONFIG: &str = r#"{
 }
 "#;
 
+/// What a decoder says that lacks this model.
+fn unknown(id: BaseId) -> Error {
+    Error::Unknown { field: "base_id", found: u32::from_be_bytes(id.0).into() }
+}
+
 fn options<'a>(profile: Profile, base: Option<Resident<'a>>) -> Options<'a> {
     Options { profile, format: Format::V2, base, progress: None }
 }
@@ -113,17 +118,19 @@ fn devices_without_the_model_refuse() {
     let made = compress(SCRIPT.as_bytes(), None, &options(Profile::Small, Some(nano))).unwrap().bytes;
     let mut out = [0; 16];
     let mut without = Box::new(limits::Small::new(&[][..]));
-    assert_eq!(without.update(&made, &mut out), Err(Error::BaseMissing));
+    assert_eq!(without.update(&made, &mut out), Err(unknown(nano.id)));
     let mut other = Box::new(limits::Small::with_base(&[][..], micro.held()));
-    assert_eq!(other.update(&made, &mut out), Err(Error::WrongBase { expected: nano.id.0, found: micro.id.0 }));
+    assert_eq!(other.update(&made, &mut out), Err(unknown(nano.id)));
     assert_eq!(out, [0; 16]);
     // A model that no one ships, named by hand.
     let (header, len) = Header::parse(&made).unwrap();
-    let unknown = Header { base: Some(BaseId([1, 2, 3, 4])), ..header }.emit().unwrap();
-    let unknown = [&unknown[..], &made[len..]].concat();
-    assert_eq!(apply(&[&unknown], None), Err(CodecError::Refused(Error::BaseMissing)));
-    let wrong = Error::WrongBase { expected: [1, 2, 3, 4], found: nano.id.0 };
-    assert_eq!(apply_within(&[&unknown], None, 1 << 20, Some(nano)), Err(CodecError::Refused(wrong)));
+    let no_one = BaseId([1, 2, 3, 4]);
+    let lie = Header { base: Some(no_one), ..header }.emit().unwrap();
+    let lie = [&lie[..], &made[len..]].concat();
+    let refused = Err(CodecError::Refused(unknown(no_one)));
+    assert_eq!(apply(&[&lie], None), refused);
+    assert_eq!(apply_within(&[&lie], None, 1 << 20, Some(nano)), refused);
+    assert_eq!(unknown(no_one).to_string(), "the container needs the base model 01020304, which is not here");
 }
 
 #[test]
@@ -215,6 +222,6 @@ fn a_model_of_ones_own() {
     let alone = compress(CONFIG.as_bytes(), None, &options(Profile::Small, None)).unwrap();
     println!("{} bytes with a model of one's own, {} without", made.bytes.len(), alone.bytes.len());
     assert!(made.bytes.len() * 2 < alone.bytes.len());
-    assert_eq!(apply(&[&made.bytes], None), Err(CodecError::Refused(Error::BaseMissing)));
+    assert_eq!(apply(&[&made.bytes], None), Err(CodecError::Refused(unknown(own.id))));
     assert_eq!(apply_within(&[&made.bytes], None, 1 << 20, Some(own)).unwrap(), CONFIG.as_bytes());
 }
