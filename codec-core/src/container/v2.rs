@@ -93,14 +93,16 @@ impl Header {
             return Err(Error::BadMagic { found: [magic, 0, 0, 0], seen: 1 });
         }
         let flags = r.take("flags", 1)?[0];
-        let mode = match (flags & flag::CODED != 0, flags & flag::PRIMED != 0) {
-            (false, false) => Mode::Stored,
-            (true, false) => Mode::Coded,
-            (true, true) => Mode::Primed,
-            (false, true) => return Err(Error::Unknown { field: "flags", found: u64::from(flags) }),
+        let mode = match (flags & flag::CODED != 0, flags & flag::PRIMED != 0, flags & flag::BASE != 0) {
+            (false, false, false) => Some(Mode::Stored),
+            (true, false, _) => Some(Mode::Coded),
+            (true, true, false) => Some(Mode::Primed),
+            _ => None,
         };
         let profile = Profile::from_id(flags & flag::PROFILE).filter(|_| flags & flag::RESERVED == 0);
-        let profile = profile.ok_or(Error::Unknown { field: "flags", found: u64::from(flags) })?;
+        let (Some(mode), Some(profile)) = (mode, profile) else {
+            return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
+        };
         let new_len = r.varint("new_len")?;
         let old = if flags & flag::DELTA != 0 {
             let difference = i64::from(unzigzag(r.varint("old_len")?));
@@ -115,9 +117,6 @@ impl Header {
             None
         };
         let base = if flags & flag::BASE != 0 {
-            if mode != Mode::Coded {
-                return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
-            }
             let mut id = [0; BASE_ID_LEN];
             id.copy_from_slice(r.take("base_id", BASE_ID_LEN)?);
             Some(BaseId(id))

@@ -18,7 +18,12 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     }
 
     /// To be called where insertion starts: the model takes in what stands before.
+    #[inline]
     pub(super) fn enter_model(&mut self) {
+        // Without a model, not even its memory is looked for.
+        if self.base.active().is_none() {
+            return;
+        }
         let (_, memory) = memory(&mut self.map, self.words, base_words(&self.base));
         let (recent, known) = (self.recent, self.pos.min(8));
         self.base.work(|neural| neural.enter(memory, recent, known));
