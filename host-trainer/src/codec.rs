@@ -11,7 +11,7 @@ use codec_core::container::v2::{Header, Mode};
 use codec_core::decoder::{Decoder, Status};
 use codec_core::delta::chain::{Budgets, Chain, Content, Link};
 use codec_core::limits;
-use codec_core::neural;
+use codec_core::neural::{self, Place};
 use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::address::{AddressModel, Stretch};
 use codec_core::storage::ReadAt;
@@ -307,7 +307,7 @@ fn decode(air: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>) -> Result<
         return Err(codec_core::Error::OldMissing);
     }
     let (old, new_len) = (old.unwrap_or(&[]), header.new_len);
-    let held = base_of(&header, base)?.map(|base| base.held());
+    let held = Place::of(base_of(&header, base)?.map(|base| base.held()));
     match header.profile {
         Profile::Tiny => pump(|| limits::Tiny::with_base(old, held), air, new_len),
         Profile::Small => pump(|| limits::Small::with_base(old, held), air, new_len),

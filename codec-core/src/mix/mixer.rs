@@ -8,6 +8,13 @@ pub const WEIGHT_ONE: i16 = 1 << 13;
 /// Largest learning rate: with it, no product in [`Mixer::learn`] leaves 32 bits.
 pub const MAX_RATE: i32 = 11;
 
+/// A weight after one step: `step` is the error times the rate, `input` its logit.
+#[inline]
+pub(crate) fn taught(weight: i16, input: i32, step: i32) -> i16 {
+    let change = (input * step + (1 << 20)) >> 21;
+    (i32::from(weight) + change).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16
+}
+
 /// A bank of `GATES` weight vectors over `INPUTS` logits; the gate picks the vector used and taught.
 #[derive(Clone, Debug)]
 pub struct Mixer<const INPUTS: usize, const GATES: usize> {
@@ -62,8 +69,7 @@ impl<const INPUTS: usize, const GATES: usize> Mixer<INPUTS, GATES> {
         }
         let step = error * rate;
         for (x, w) in inputs.iter().zip(&mut self.weights[self.gate]) {
-            let change = (x * step + (1 << 20)) >> 21;
-            *w = (i32::from(*w) + change).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16;
+            *w = taught(*w, *x, step);
         }
     }
 }

@@ -5,6 +5,7 @@ use super::context::{Context, Features};
 use super::network;
 use super::rows::Rows;
 use crate::mix::logistic::{LOGIT_MAX, squash};
+use crate::mix::mixer::taught;
 use crate::predict::bytes::{Mixing, Situation};
 
 /// Inputs: those of the contexts, and two of the network.
@@ -165,8 +166,7 @@ impl Mixing for Thought<'_, '_> {
         for chosen in self.chosen {
             let weights = &mut self.weights[chosen * INPUTS..][..INPUTS];
             for (x, w) in own.iter().chain(inputs).zip(weights) {
-                let change = (x * step + (1 << 20)) >> 21;
-                *w = (i32::from(*w as i16) + change).clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16 as u16;
+                *w = taught(*w as i16, *x, step) as u16;
             }
         }
     }

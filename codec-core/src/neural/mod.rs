@@ -93,6 +93,11 @@ impl<R> Place<R> {
     /// Nothing there yet.
     pub const EMPTY: Self = Self(heapless::Vec::new());
 
+    /// A place with this model, if there is one.
+    pub fn of(model: Option<R>) -> Self {
+        Self(model.into_iter().collect())
+    }
+
     /// Puts a model there, in place of another.
     pub fn set(&mut self, model: R) {
         self.0.clear();
@@ -115,22 +120,5 @@ impl<R: Resident> Resident for Place<R> {
 
     fn work<T>(&mut self, work: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T> {
         self.0.first_mut().and_then(|held| held.work(work))
-    }
-}
-
-impl<R: Resident> Resident for Option<R> {
-    fn select(&mut self, wanted: Option<BaseId>) -> Result<(), Error> {
-        match self {
-            Some(held) => held.select(wanted),
-            None => NoBase.select(wanted),
-        }
-    }
-
-    fn active(&self) -> Option<&Neural<'_>> {
-        self.as_ref().and_then(Resident::active)
-    }
-
-    fn work<T>(&mut self, work: impl FnOnce(&mut Neural<'_>) -> T) -> Option<T> {
-        self.as_mut().and_then(|held| held.work(work))
     }
 }

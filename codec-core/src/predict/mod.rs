@@ -345,12 +345,8 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         }
         let r = self.recent;
         let (w, lane) = (r as u32, self.pos & 3);
-        let c1 = w & 0xff;
         let half = self.pos & 1;
-        // The halfwords before the current one, and the byte of the current one.
-        let h = if half == 0 { r } else { r >> 8 };
-        let part = if half == 0 { 256 } else { c1 };
-        let (h1, h2, h3) = (h as u32 & 0xffff, (h >> 16) as u32 & 0xffff, (h >> 32) as u32 & 0xffff);
+        let (part, [h1, h2, h3]) = halfwords(r, self.pos);
         let (named, length) = matched.map_or((256, 0), |(byte, class)| (u32::from(byte), u32::from(class)));
         let [o1, o2, o3, o4] = orders(w, half);
         // Those that help most come first: small budgets use only them.
@@ -373,9 +369,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             context(31, part, h3),
         ];
         let contexts = &contexts[..self.contexts];
-        let experts = [Expert { byte: matched.map(|m| m.0), class: length as u8 }];
-        let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
-        let gate = 32 + (lane as usize) * 4 + grade;
+        let (experts, gate) = insertion(matched, lane);
         let situation = Situation { contexts, experts: &experts, table: 3, gate };
         self.bytes.code(coder, memory(&mut self.map, self.words, 0).0, &situation, byte)
     }
@@ -618,6 +612,23 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             }
         }
     }
+}
+
+/// The byte of the current halfword that is known, 256 when there is none, and the three halfwords before it.
+#[inline]
+fn halfwords(recent: u64, pos: u32) -> (u32, [u32; 3]) {
+    let (part, h) = if pos & 1 == 0 { (256, recent) } else { (recent as u32 & 0xff, recent >> 8) };
+    (part, [h as u32 & 0xffff, (h >> 16) as u32 & 0xffff, (h >> 32) as u32 & 0xffff])
+}
+
+/// What a match says of a byte outside segments, and the gate that its mixing takes.
+#[inline]
+fn insertion(matched: Option<(u8, u8)>, lane: u32) -> ([Expert; 1], usize) {
+    let (class, grade) = match matched {
+        Some((_, class)) => (class, 1 + usize::from((class % 20 / 6).min(2))),
+        None => (0, 0),
+    };
+    ([Expert { byte: matched.map(|m| m.0), class }], 32 + lane as usize * 4 + grade)
 }
 
 /// Contexts of the last one to four bytes, which all bytes share.

@@ -1,7 +1,7 @@
 //! Bytes outside segments, with a base model beside the contexts.
 
-use super::Rebuilder;
-use super::bytes::{Expert, Situation, context};
+use super::bytes::{Situation, context};
+use super::{Rebuilder, halfwords, insertion};
 use crate::delta::map::Map;
 use crate::entropy::Coder;
 use crate::neural::Resident;
@@ -46,9 +46,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 None => (256, 0),
             };
             let word = if text.word() == 0 { c1 } else { 0 };
-            let half = if pos & 1 == 0 { r } else { r >> 8 };
-            let part = if pos & 1 == 0 { 256 } else { c1 };
-            let (h1, h2) = (half as u32 & 0xffff, (half >> 16) as u32 & 0xffff);
+            let (part, [h1, h2, _]) = halfwords(r, pos);
             let contexts = [
                 context(16, named, length),
                 context(17, c1, 0),
@@ -67,9 +65,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 context(30, part << 16 | h1 & 0xfe00, h2 & 0xfe00),
                 context(31, u32::from(features.rows[0].byte) << 8 | u32::from(features.rows[3].byte), c1),
             ];
-            let experts = [Expert { byte: matched.map(|m| m.0), class: matched.map_or(0, |m| m.1) }];
-            let grade = if matched.is_none() { 0 } else { 1 + (length % 20 / 6).min(2) as usize };
-            let gate = 32 + lane as usize * 4 + grade;
+            let (experts, gate) = insertion(matched, lane);
             let situation = Situation { contexts: &contexts, experts: &experts, table: 3, gate };
             let byte = bytes.code_with(coder, slots, &situation, byte, &mut neural.mixing(memory));
             neural.push(memory, byte);

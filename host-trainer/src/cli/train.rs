@@ -5,7 +5,7 @@ use super::args::{BaseModelArgs, TrainArgs, TrainCommand};
 use super::output::{Bar, print};
 use crate::report::format::thousands;
 use crate::train;
-use crate::train::neural::{self, SIZES, Watched};
+use crate::train::neural::{self, Watched};
 
 pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
     match &args.what {
@@ -22,11 +22,10 @@ pub(super) fn run(args: &TrainArgs) -> Result<(), CliError> {
 }
 
 fn base(args: &BaseModelArgs) -> Result<(), CliError> {
-    let size = SIZES.iter().find(|(name, ..)| *name == args.size).map_or("", |(name, ..)| name);
     let wanted = neural::BaseArgs {
         folders: args.folders.clone(),
         output: args.output.clone(),
-        size,
+        size: args.size.clone(),
         epochs: args.epochs.into(),
         seed: args.seed,
         threads: args.threads.into(),

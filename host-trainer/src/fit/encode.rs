@@ -9,13 +9,13 @@ use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::limits::{self, Profile};
-use codec_core::neural::Held;
+use codec_core::neural::{Held, Place};
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
 /// A predictor with room for every profile.
 pub type AnyRebuilder<'a> =
-    Rebuilder<&'a [u8], { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }, Option<Held<'a>>>;
+    Rebuilder<&'a [u8], { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }, Place<Held<'a>>>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;
@@ -201,7 +201,7 @@ pub fn encode_with(
     let old = job.old.unwrap_or(&[]);
     let files = Files { old_len: old.len() as u32, new_len: job.new.len() as u32 };
     let parameters = job.profile.parameters();
-    let held = job.base.map(|base| base.held());
+    let held = Place::of(job.base.map(|base| base.held()));
     let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, held));
     rebuilder.start(files, &parameters, job.prior, job.base.map(|base| base.id))?;
     let mut payload = Vec::new();
@@ -233,7 +233,7 @@ pub fn encode(job: &Job<'_>, alignment: &Alignment, train: bool) -> Result<Encod
 pub fn account(container: &[u8], old: &[u8], prior: &[u8], base: Option<Resident<'_>>) -> Result<Encoded, Error> {
     let (header, header_len) = Header::parse(container)?;
     let parameters = header.profile.parameters();
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, base.map(|base| base.held())));
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, Place::of(base.map(|base| base.held()))));
     let files = Files { old_len: header.old.map_or(0, |o| o.len), new_len: header.new_len };
     rebuilder.start(files, &parameters, prior, header.base)?;
     let payload = Payload { decoder: RangeDecoder::new(), rest: &container[header_len..] };

@@ -13,6 +13,7 @@ use crate::fit::encode::{AnyRebuilder, Job, encode, encode_with};
 use crate::fit::search::{LEAST_MAPPED, alignments};
 use codec_core::limits::Profile;
 use codec_core::mix::{FineCounter, Slot};
+use codec_core::neural::Place;
 use codec_core::predict::Rebuilder;
 use codec_core::predict::prior::Visitor;
 
@@ -121,7 +122,7 @@ impl Mean {
 
 /// The prior before training.
 pub(super) fn untrained() -> Vec<u8> {
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[], None));
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[], Place::EMPTY));
     rebuilder.visit(&mut Untrained);
     let mut save = Save(Vec::new());
     rebuilder.visit(&mut save);
@@ -161,7 +162,7 @@ pub(super) fn train(examples: &[Example], epochs: usize, watch: &dyn Fn(Step)) -
     }
     let start = untrained();
     let mut first = Read::default();
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[], None));
+    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(&[], Place::EMPTY));
     rebuilder.visit(&mut Untrained);
     rebuilder.visit(&mut first);
     let mut mean = Mean { seen: vec![0; first.0.len()], entries: first.0 };

@@ -212,7 +212,7 @@ fn a_model_of_ones_own() {
         std::fs::write(sub.join(format!("{i}.json")), text).unwrap();
     }
     let output = folder.join("own.gmcf");
-    let args = BaseArgs { folders: vec![folder.clone()], output, size: "nano", epochs: 6, seed: 1, threads: 1 };
+    let args = BaseArgs { folders: vec![folder.clone()], output, size: "nano".into(), epochs: 6, seed: 1, threads: 1 };
     let outcome = base(&args, &|_| {}).unwrap();
     assert!(outcome.held_back.0 > 0 && outcome.learned > 10_000, "{outcome:?}");
     let file = std::fs::read(&args.output).unwrap();

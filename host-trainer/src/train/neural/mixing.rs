@@ -21,7 +21,7 @@ pub fn train(
     files: &[Vec<u8>],
     profile: Profile,
     mix: &mut Vec<i16>,
-    model: impl Fn(&[i16]) -> Vec<u8>,
+    model: impl Fn(&[i16]) -> Result<Vec<u8>, Error>,
     mut watch: impl FnMut(usize, usize),
 ) -> Result<(), Error> {
     let mut mean: Vec<f64> = mix.iter().map(|w| f64::from(*w)).collect();
@@ -29,7 +29,7 @@ pub fn train(
     for (epoch, rate) in RATES.into_iter().enumerate() {
         for (i, file) in files.iter().enumerate() {
             let now: Vec<i16> = mean.iter().map(|w| w.round() as i16).collect();
-            let base = model(&now);
+            let base = model(&now)?;
             let (model, id) = Base::open(&base)?;
             let job = Job { new: file, old: None, profile, prior: PRIOR, base: Some(Resident { model, id }) };
             encode_with(&job, &Alignment::default(), false, |rebuilder| {

@@ -54,7 +54,7 @@ pub struct BaseArgs {
     /// File to write the model to.
     pub output: PathBuf,
     /// Name of a size.
-    pub size: &'static str,
+    pub size: String,
     /// Times that every file is read.
     pub epochs: usize,
     /// Seed of weights and order.
@@ -153,22 +153,19 @@ pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> io::Result<Out
     let lanes = (total / BYTES_A_LANE).clamp(4, defaults.lanes as u64) as usize;
     let lanes = lanes.next_multiple_of(threads);
     let settings = Settings { seed: args.seed, epochs: args.epochs, threads, lanes, ..defaults };
-    run::train(&net, &mut parameters, &examples, &settings, |progress| {
-        watch(Watched::Network(progress));
-        true
-    });
+    run::train(&net, &mut parameters, &examples, &settings, |progress| watch(Watched::Network(progress)));
     drop(examples);
     let held_examples: Vec<Example> = held.iter().map(|file| Example::new(file.clone(), &shape)).collect();
     let float = run::measure(&net, &parameters, &held_examples, threads).iter().sum();
     let refused = |error: codec_core::Error| io::Error::other(error.to_string());
     let mut mix = quantise::untrained_mix();
-    let file = quantise::quantise(&net, &parameters, &mix).map_err(refused)?;
+    let layers = quantise::layers(&net, &parameters);
     with_big_stack(|| {
-        let with_mix = |mix: &[i16]| quantise::with_mix(&file, mix);
-        mixing::train(&held, profile, &mut mix, with_mix, |done, all| watch(Watched::Mix(done, all)))
+        let model = |mix: &[i16]| quantise::seal(&layers, mix);
+        mixing::train(&held, profile, &mut mix, model, |done, all| watch(Watched::Mix(done, all)))
     })
     .map_err(refused)?;
-    let file = quantise::quantise(&net, &parameters, &mix).map_err(refused)?;
+    let file = quantise::seal(&layers, &mix).map_err(refused)?;
     let resident = Resident::open(&file).map_err(refused)?;
     let coded = with_big_stack(|| {
         held.iter().try_fold(0, |sum, new| {

@@ -82,19 +82,8 @@ fn linear(out: &mut Vec<u8>, weights: &[f32], bias: &[f32], unit: u32) {
     }
 }
 
-/// A base model with another last stage. Its digest no longer fits.
-pub fn with_mix(file: &[u8], mix: &[i16]) -> Vec<u8> {
-    let mut file = file.to_vec();
-    file.truncate(file.len() - 2 * mix.len());
-    mix.iter().for_each(|number| file.extend_from_slice(&number.to_le_bytes()));
-    file
-}
-
-/// The base model of trained parameters: a GMCF file that holds it as it is.
-///
-/// # Errors
-/// [`codec_core::Error::OutOfRange`] when it is too long for a container; never for a shape that can be parsed.
-pub fn quantise(net: &Net, parameters: &[f32], mix: &[i16]) -> Result<Vec<u8>, codec_core::Error> {
+/// The layers of trained parameters, all but the last stage's weights, which come behind them.
+pub fn layers(net: &Net, parameters: &[f32]) -> Vec<u8> {
     let shape = &net.shape;
     let mut model = MAGIC.to_vec();
     model.extend([shape.gram_log2 as u8, (shape.gram_dim / 2) as u8, (shape.hidden / 4) as u8, shape.layers as u8]);
@@ -127,6 +116,15 @@ pub fn quantise(net: &Net, parameters: &[f32], mix: &[i16]) -> Result<Vec<u8>, c
         linear(&mut model, part(&format!("layer.{i}.weight")), part(&format!("layer.{i}.bias")), 11);
     }
     linear(&mut model, part("head.weight"), part("head.bias"), 11);
+    model
+}
+
+/// The base model of layers and the last stage's weights: a GMCF file that holds it as it is.
+///
+/// # Errors
+/// [`codec_core::Error::OutOfRange`] when it is too long for a container; never for a shape that can be parsed.
+pub fn seal(layers: &[u8], mix: &[i16]) -> Result<Vec<u8>, codec_core::Error> {
+    let mut model = layers.to_vec();
     mix.iter().for_each(|number| model.extend_from_slice(&number.to_le_bytes()));
     let (digest, len) = (Id::of(&model), model.len() as u32);
     let header = Header {

@@ -94,13 +94,13 @@ fn shuffled(count: usize, seed: u64) -> Vec<u32> {
     order
 }
 
-/// Trains `parameters` on the examples; `watch` is told after every step, and may end the run with `false`.
+/// Trains `parameters` on the examples; `watch` is told after every step.
 pub fn train(
     net: &Net,
     parameters: &mut [f32],
     examples: &[Example],
     settings: &Settings,
-    mut watch: impl FnMut(Progress) -> bool,
+    mut watch: impl FnMut(Progress),
 ) {
     let mut adam = Adam::new(parameters.len());
     let all = (settings.epochs * examples.iter().map(|e| e.bytes.len()).sum::<usize>()) as u64;
@@ -156,9 +156,7 @@ pub fn train(
             }
             let rate = rate(seen as f32 / all as f32, settings.rate);
             adam.step(parameters, &first[0].gradient, rate, settings.decay);
-            if !watch(Progress { seen, all, loss }) {
-                return;
-            }
+            watch(Progress { seen, all, loss });
         }
     }
 }
