@@ -369,7 +369,8 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             context(31, part, h3),
         ];
         let contexts = &contexts[..self.contexts];
-        let (experts, gate) = insertion(matched, lane);
+        let experts = [Expert { byte: matched.map(|m| m.0), class: length as u8 }];
+        let gate = insertion_gate(matched, lane);
         let situation = Situation { contexts, experts: &experts, table: 3, gate };
         self.bytes.code(coder, memory(&mut self.map, self.words, 0).0, &situation, byte)
     }
@@ -617,18 +618,17 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
 /// The byte of the current halfword that is known, 256 when there is none, and the three halfwords before it.
 #[inline]
 fn halfwords(recent: u64, pos: u32) -> (u32, [u32; 3]) {
-    let (part, h) = if pos & 1 == 0 { (256, recent) } else { (recent as u32 & 0xff, recent >> 8) };
+    let half = pos & 1;
+    let h = if half == 0 { recent } else { recent >> 8 };
+    let part = if half == 0 { 256 } else { recent as u32 & 0xff };
     (part, [h as u32 & 0xffff, (h >> 16) as u32 & 0xffff, (h >> 32) as u32 & 0xffff])
 }
 
-/// What a match says of a byte outside segments, and the gate that its mixing takes.
+/// The gate that mixing takes for a byte outside segments: by what a match says of it.
 #[inline]
-fn insertion(matched: Option<(u8, u8)>, lane: u32) -> ([Expert; 1], usize) {
-    let (class, grade) = match matched {
-        Some((_, class)) => (class, 1 + usize::from((class % 20 / 6).min(2))),
-        None => (0, 0),
-    };
-    ([Expert { byte: matched.map(|m| m.0), class }], 32 + lane as usize * 4 + grade)
+fn insertion_gate(matched: Option<(u8, u8)>, lane: u32) -> usize {
+    let grade = matched.map_or(0, |(_, class)| 1 + (u32::from(class) % 20 / 6).min(2));
+    (32 + lane * 4 + grade) as usize
 }
 
 /// Contexts of the last one to four bytes, which all bytes share.

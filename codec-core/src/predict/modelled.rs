@@ -1,7 +1,7 @@
 //! Bytes outside segments, with a base model beside the contexts.
 
-use super::bytes::{Situation, context};
-use super::{Rebuilder, halfwords, insertion};
+use super::bytes::{Expert, Situation, context};
+use super::{Rebuilder, halfwords, insertion_gate};
 use crate::delta::map::Map;
 use crate::entropy::Coder;
 use crate::neural::Resident;
@@ -65,7 +65,8 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 context(30, part << 16 | h1 & 0xfe00, h2 & 0xfe00),
                 context(31, u32::from(features.rows[0].byte) << 8 | u32::from(features.rows[3].byte), c1),
             ];
-            let (experts, gate) = insertion(matched, lane);
+            let experts = [Expert { byte: matched.map(|m| m.0), class: matched.map_or(0, |m| m.1) }];
+            let gate = insertion_gate(matched, lane);
             let situation = Situation { contexts: &contexts, experts: &experts, table: 3, gate };
             let byte = bytes.code_with(coder, slots, &situation, byte, &mut neural.mixing(memory));
             neural.push(memory, byte);
