@@ -123,12 +123,26 @@ impl<'a> Linear<'a> {
     #[inline]
     pub(crate) fn row(&self, row: usize, x: &[u16]) -> i32 {
         let weights = &self.weights[row * self.columns..][..self.columns];
-        let sum: i32 = weights.iter().zip(x).map(|(w, x)| i32::from(*w as i8) * i32::from(*x as i16)).sum();
+        let sum = dot(weights, x);
         let factor = number(self.factors, row) as u16;
         let product = i64::from(sum) * i64::from(factor);
         let y = ((product + (1 << (self.shift - 1))) >> self.shift) + i64::from(number(self.bias, row));
         y.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
     }
+}
+
+/// Sum of products of numbers with a sign, of at most [`MAX_INPUTS`]. Eight at a time, since most of what a model costs
+/// is this loop.
+#[inline]
+fn dot(weights: &[u8], x: &[u16]) -> i32 {
+    let product = |(w, x): (&u8, &u16)| i32::from(*w as i8) * i32::from(*x as i16);
+    let ((weights, last_weights), (x, last_x)) = (weights.as_chunks::<8>(), x.as_chunks::<8>());
+    let mut sum: i32 = last_weights.iter().zip(last_x).map(product).sum();
+    for ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) in weights.iter().zip(x) {
+        sum += product((a, i)) + product((b, j)) + product((c, k)) + product((d, l));
+        sum += product((e, m)) + product((f, n)) + product((g, o)) + product((h, p));
+    }
+    sum
 }
 
 /// The recurrent layer.

@@ -131,8 +131,8 @@ fn whole_network() {
     let batch = Batch { features: &features, targets: &targets, starts: &starts, lanes };
     let mut scratch = Scratch::default();
     let mut gradient = vec![0.0; net.len()];
-    let mut state = vec![0.0; lanes * SHAPE.state];
-    net.run(&parameters, &batch, &mut state, Some(&mut gradient), 1.0, &mut scratch);
+    let mut memory = net.memory(lanes);
+    net.run(&parameters, &batch, &mut memory, Some(&mut gradient), 1.0, &mut scratch);
     // Only a few of each tensor: a run costs the same for each.
     for tensor in &net.tensors {
         let used = tensor.at.clone().filter(|&i| gradient[i] != 0.0);
@@ -144,7 +144,7 @@ fn whole_network() {
             let mut moved = parameters.clone();
             some.iter().zip(values).for_each(|(&i, v)| moved[i] = *v);
             let mut scratch = Scratch::default();
-            net.run(&moved, &batch, &mut vec![0.0; lanes * SHAPE.state], None, 1.0, &mut scratch);
+            net.run(&moved, &batch, &mut net.memory(lanes), None, 1.0, &mut scratch);
             scratch.costs.iter().map(|c| f64::from(*c)).sum()
         });
     }

@@ -47,6 +47,13 @@ pub struct Batch<'a> {
     pub lanes: usize,
 }
 
+/// What a network remembers of the bytes before a batch.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    /// State of the recurrent layer, `[lanes, state]`.
+    recurrent: Vec<f32>,
+}
+
 /// Memory of a run over a batch.
 #[derive(Default)]
 pub struct Scratch {
@@ -189,13 +196,18 @@ impl Net {
         }
     }
 
-    /// Runs a batch. `state` `[lanes, state]` is carried from batch to batch. With a gradient, adds to it that of the
+    /// What `lanes` streams start with.
+    pub fn memory(&self, lanes: usize) -> Memory {
+        Memory { recurrent: vec![0.0; lanes * self.shape.state] }
+    }
+
+    /// Runs a batch. The memory is carried from batch to batch. With a gradient, adds to it that of the
     /// cost in nats, scaled by `scale`. Costs stay in the scratch memory.
     pub fn run(
         &self,
         parameters: &[f32],
         batch: &Batch<'_>,
-        state: &mut [f32],
+        memory: &mut Memory,
         mut gradient: Option<&mut [f32]>,
         scale: f32,
         scratch: &mut Scratch,
@@ -211,7 +223,7 @@ impl Net {
             });
         }
         if h > 0 {
-            self.recur(parameters, batch, state, scratch);
+            self.recur(parameters, batch, &mut memory.recurrent, scratch);
         }
         if scratch.hidden.len() != shape.layers + 1 {
             scratch.hidden.resize(shape.layers + 1, Vec::new());

@@ -2,7 +2,7 @@
 
 use super::adam::{Adam, rate};
 use super::data::{Chunk, Example, Lanes};
-use super::net::{Batch, Net, Scratch};
+use super::net::{Batch, Memory, Net, Scratch};
 
 /// How to train.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub struct Progress {
 struct Worker<'a> {
     lanes: Lanes<'a>,
     chunk: Chunk,
-    state: Vec<f32>,
+    memory: Memory,
     gradient: Vec<f32>,
     scratch: Scratch,
     more: bool,
@@ -114,7 +114,7 @@ pub fn train(
                 Worker {
                     lanes: Lanes::new(examples, order, lanes),
                     chunk: Chunk::default(),
-                    state: vec![0.0; lanes * net.shape.state],
+                    memory: net.memory(lanes),
                     gradient: vec![0.0; net.len()],
                     scratch: Scratch::default(),
                     more: true,
@@ -138,7 +138,7 @@ pub fn train(
                         let (features, targets) = (&chunk.features, &chunk.targets);
                         let batch = Batch { features, targets, starts: &chunk.starts, lanes };
                         let gradient = Some(&mut worker.gradient[..]);
-                        net.run(current, &batch, &mut worker.state, gradient, scale, &mut worker.scratch);
+                        net.run(current, &batch, &mut worker.memory, gradient, scale, &mut worker.scratch);
                     });
                 }
             });
@@ -170,12 +170,12 @@ pub fn measure(net: &Net, parameters: &[f32], examples: &[Example], threads: usi
             scope.spawn(move || {
                 let mut scratch = Scratch::default();
                 for (example, size) in examples.iter().zip(sizes) {
-                    let mut state = vec![0.0; net.shape.state];
+                    let mut memory = net.memory(1);
                     let mut nats = 0.0;
                     for (features, targets) in example.features.chunks(4096).zip(example.bytes.chunks(4096)) {
                         let starts = vec![false; targets.len()];
                         let batch = Batch { features, targets, starts: &starts, lanes: 1 };
-                        net.run(parameters, &batch, &mut state, None, 1.0, &mut scratch);
+                        net.run(parameters, &batch, &mut memory, None, 1.0, &mut scratch);
                         nats += scratch.costs.iter().map(|c| f64::from(*c)).sum::<f64>();
                     }
                     *size = nats * BITS / 8.0;
