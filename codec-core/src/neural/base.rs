@@ -1,8 +1,10 @@
 //! The base model as it lies in flash: a GMCF file of named integer layers that is read in place.
 
+use super::arithmetic::{MOST_WEIGHTS, add, narrow};
 use super::context::{BYTES, GRAMS};
+use super::evoformer::Evoformer;
 use super::rows::{LONGEST, ROWS};
-use super::shape::{BYTE_DIMS, LANE_DIM, NODES, ROW_DIM, Shape};
+use super::shape::{self, BYTE_DIMS, LANE_DIM, NODES, ROW_DIM, Shape};
 use crate::Error;
 use crate::container::digest::{BaseId, Id};
 use crate::container::v2::{Header, Mode};
@@ -18,9 +20,18 @@ pub const MAGIC: [u8; 4] = *b"GMB1";
 pub const CODES: usize = 16;
 
 /// Cuts pieces off a string of bytes.
-struct Cut<'a>(&'a [u8]);
+pub(super) struct Cut<'a>(&'a [u8]);
 
 impl<'a> Cut<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// What has not been cut off.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], Error> {
         let truncated = Error::Truncated { field, need: len as u64, have: self.0.len() as u64 };
         let (taken, rest) = self.0.split_at_checked(len).ok_or(truncated)?;
@@ -30,6 +41,15 @@ impl<'a> Cut<'a> {
 
     fn byte(&mut self, field: &'static str) -> Result<u8, Error> {
         Ok(self.take(field, 1)?[0])
+    }
+
+    /// A byte that is at least `least` and at most `limit`.
+    fn least(&mut self, field: &'static str, least: u8, limit: u8) -> Result<u32, Error> {
+        let found = self.within(field, limit)?;
+        if found < u32::from(least) {
+            return Err(Error::OutOfRange { field, found: found.into(), limit: least.into() });
+        }
+        Ok(found)
     }
 
     /// A byte that is at most `limit`.
@@ -56,7 +76,7 @@ pub(crate) struct Embedding<'a> {
 }
 
 impl<'a> Embedding<'a> {
-    fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
+    pub(super) fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
         let shift = from.within(field, 8)?;
         Ok(Self { codes: from.take(field, rows * columns)?, shift })
     }
@@ -108,7 +128,7 @@ pub(crate) struct Linear<'a> {
 impl<'a> Linear<'a> {
     const EMPTY: Self = Self { weights: &[], factors: &[], bias: &[], columns: 0, shift: 1 };
 
-    fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
+    pub(super) fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
         let shift = from.within(field, 40)?.max(1);
         Ok(Self {
             factors: from.take(field, 2 * rows)?,
@@ -128,6 +148,21 @@ impl<'a> Linear<'a> {
         let product = i64::from(sum) * i64::from(factor);
         let y = ((product + (1 << (self.shift - 1))) >> self.shift) + i64::from(number(self.bias, row));
         y.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+    }
+
+    /// Writes the rows from `first` on, times `x`, to `to`.
+    pub(super) fn write_from(&self, first: usize, x: &[u16], to: &mut [u16]) {
+        to.iter_mut().enumerate().for_each(|(i, to)| *to = narrow(self.row(first + i, x)));
+    }
+
+    /// Writes all rows.
+    pub(super) fn write(&self, x: &[u16], to: &mut [u16]) {
+        self.write_from(0, x, to);
+    }
+
+    /// Adds all rows to `to`.
+    pub(super) fn add(&self, x: &[u16], to: &mut [u16]) {
+        to.iter_mut().enumerate().for_each(|(i, to)| add(to, self.row(i, x)));
     }
 }
 
@@ -153,6 +188,14 @@ pub(crate) struct Recurrent<'a> {
     pub(crate) state: Linear<'a>,
 }
 
+/// Most channels of an Evoformer, a multiple of 4.
+const MAX_CHANNELS: usize = 256;
+/// Most blocks.
+const MAX_BLOCKS: u8 = 64;
+/// Most channels of outer products, whose inputs are their squares.
+const MAX_OUTER: u8 = 22;
+const _: () = assert!(MAX_OUTER as usize * MAX_OUTER as usize <= MAX_INPUTS && MAX_CHANNELS <= MAX_INPUTS);
+
 /// A base model, read in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Base<'a> {
@@ -163,6 +206,7 @@ pub struct Base<'a> {
     pub(crate) row_bytes: Embedding<'a>,
     pub(crate) row_agree: Embedding<'a>,
     pub(crate) recurrent: Option<Recurrent<'a>>,
+    pub(crate) evoformer: Option<Evoformer<'a>>,
     pub(crate) layers: [Linear<'a>; MAX_LAYERS + 1],
     pub(crate) head: Linear<'a>,
     pub(crate) mix: &'a [u8],
@@ -179,6 +223,28 @@ pub fn verify(file: &[u8]) -> Result<(), Error> {
         return Err(Error::DigestMismatch { expected: header.digest.old().0, found: found.old().0 });
     }
     Ok(())
+}
+
+/// Sizes of the Evoformer: its blocks, and the rest only if there are any.
+fn evoformer_shape(from: &mut Cut<'_>) -> Result<shape::Evoformer, Error> {
+    let blocks = from.within("evoformer.blocks", MAX_BLOCKS)? as usize;
+    if blocks == 0 {
+        return Ok(shape::Evoformer::NONE);
+    }
+    let shape = shape::Evoformer {
+        blocks,
+        channels: 4 * from.least("evoformer.channels", 1, (MAX_CHANNELS / 4) as u8)? as usize,
+        heads: from.least("evoformer.heads", 1, 16)? as usize,
+        window_log2: from.within("evoformer.window", MOST_WEIGHTS.ilog2() as u8)?,
+        pair: 2 * from.least("evoformer.pair", 1, 64)? as usize,
+        outer: from.least("evoformer.outer", 1, MAX_OUTER)? as usize,
+        transition: 4 * from.least("evoformer.transition", 1, (MAX_INPUTS / 4) as u8)? as usize,
+    };
+    if shape.channels % shape.heads != 0 {
+        // Every head has as many channels.
+        return Err(Error::Corrupt { field: "evoformer.heads" });
+    }
+    Ok(shape)
 }
 
 impl<'a> Base<'a> {
@@ -208,22 +274,16 @@ impl<'a> Base<'a> {
             return Err(Error::BadMagic { found: [magic[0], magic[1], magic[2], magic[3]], seen: 4 });
         }
         let shape = Shape {
-            gram_log2: from.within("gram_log2", 16)?,
+            gram_log2: from.least("gram_log2", 1, 16)?,
             gram_dim: 2 * from.within("gram_dim", 32)? as usize,
             hidden: 4 * from.within("hidden", (MAX_INPUTS / 4) as u8)? as usize,
             layers: from.within("layers", MAX_LAYERS as u8)? as usize,
             state: 4 * from.within("state", 96)? as usize,
             state_dim: from.within("state_dim", 64)? as usize,
-            ring_log2: from.within("ring_log2", 15)?,
-            index_log2: from.within("index_log2", 15)?,
+            evoformer: evoformer_shape(&mut from)?,
+            ring_log2: from.least("ring_log2", 5, 15)?,
+            index_log2: from.least("index_log2", 1, 15)?,
         };
-        for (field, found, least) in
-            [("gram_log2", shape.gram_log2, 1), ("ring_log2", shape.ring_log2, 5), ("index_log2", shape.index_log2, 1)]
-        {
-            if found < least {
-                return Err(Error::OutOfRange { field, found: found.into(), limit: least.into() });
-            }
-        }
         if shape.inputs() > MAX_INPUTS {
             return Err(Error::OutOfRange { field: "inputs", found: shape.inputs() as u64, limit: MAX_INPUTS as u64 });
         }
@@ -247,6 +307,7 @@ impl<'a> Base<'a> {
         } else {
             None
         };
+        let evoformer = if shape.evoformer.blocks > 0 { Some(Evoformer::cut(&mut from, &shape)?) } else { None };
         let mut layers = [Linear::EMPTY; MAX_LAYERS + 1];
         for (i, layer) in layers.iter_mut().enumerate().take(shape.layers + 1) {
             let columns = if i == 0 { shape.inputs() } else { shape.hidden };
@@ -257,7 +318,7 @@ impl<'a> Base<'a> {
         if !from.0.is_empty() {
             return Err(Error::Corrupt { field: "base" });
         }
-        Ok(Self { shape, grams, bytes, lane, row_bytes, row_agree, recurrent, layers, head, mix })
+        Ok(Self { shape, grams, bytes, lane, row_bytes, row_agree, recurrent, evoformer, layers, head, mix })
     }
 
     /// Sizes of the network.

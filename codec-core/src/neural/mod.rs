@@ -1,8 +1,10 @@
 //! The neural prior: what a base model says of bytes that nothing else predicts.
 
+mod arithmetic;
 pub mod base;
 pub mod coder;
 pub mod context;
+mod evoformer;
 pub mod network;
 pub mod rows;
 pub mod shape;

@@ -1,23 +1,27 @@
 //! The network in integers: activations in Q11, the recurrent state in Q15, weights of 8 bit, sums of 32.
 
+use super::arithmetic::narrow;
 use super::base::Base;
 use super::context::Features;
+use super::evoformer::{self, Evoformer};
 use super::rows::LONGEST;
 use super::shape::{BYTE_DIMS, LANE_DIM, ROW_DIM, Shape};
 use crate::mix::logistic::{sigmoid, tanh};
 
 /// Words of memory that the activations of a network take.
 pub const fn words(shape: &Shape) -> usize {
+    recent(shape) + evoformer::words(shape)
+}
+
+/// Words of all but the Evoformer.
+const fn recent(shape: &Shape) -> usize {
     shape.inputs() + 2 * shape.hidden + 2 * shape.state
 }
 
-fn narrow(x: i32) -> u16 {
-    x.clamp(i32::from(i16::MIN), i32::from(i16::MAX)) as i16 as u16
-}
-
-/// Forgets the recurrent state.
+/// Forgets the recurrent state and the Evoformer's columns.
 pub(crate) fn reset(base: &Base<'_>, memory: &mut [u16]) {
     memory[..2 * base.shape.state].fill(0);
+    Evoformer::reset(&mut memory[recent(&base.shape)..]);
 }
 
 /// Takes the last byte into the recurrent state.
@@ -44,9 +48,11 @@ pub(crate) fn recur(base: &Base<'_>, memory: &mut [u16], byte: u8) {
 /// Runs the network; what [`head`] reads stays in the memory.
 pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
     let shape = &base.shape;
+    let (memory, columns) = memory.split_at_mut(recent(shape));
     let (state, rest) = memory.split_at_mut(2 * shape.state);
     let (x, rest) = rest.split_at_mut(shape.inputs());
-    let (embedded, recurrent) = x.split_at_mut(shape.embedded());
+    let (embedded, further) = x.split_at_mut(shape.embedded());
+    let (recurrent, aligned) = further.split_at_mut(shape.state);
     let (grams, mut left) = embedded.split_at_mut(features.grams.len() * shape.gram_dim);
     for (i, (hash, to)) in features.grams.iter().zip(grams.chunks_exact_mut(shape.gram_dim.max(1))).enumerate() {
         base.grams.read(i, *hash, to);
@@ -69,6 +75,10 @@ pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
     }
     for (x, state) in recurrent.iter_mut().zip(&state[..shape.state]) {
         *x = (*state as i16 >> 4) as u16;
+    }
+    if let Some(evoformer) = &base.evoformer {
+        let found = features.rows.iter().rev().fold(0, |found, row| found << 1 | u16::from(row.agree > 0));
+        evoformer.column(shape, columns, embedded, found, aligned);
     }
     let (a, b) = rest[..2 * shape.hidden].split_at_mut(shape.hidden);
     for (i, a) in a.iter_mut().enumerate() {

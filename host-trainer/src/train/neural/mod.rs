@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod data;
+pub mod evoformer;
 #[cfg(test)]
 mod gradients;
 pub mod layers;
@@ -20,7 +21,7 @@ use crate::base::Resident;
 use crate::files::write_atomic;
 use crate::fit::encode::{Job, encode, with_big_stack};
 use codec_core::limits::Profile;
-use codec_core::neural::shape::Shape;
+use codec_core::neural::shape::{Evoformer, Shape};
 use codec_core::predict::prior::PRIOR;
 use data::Example;
 use net::Net;
@@ -30,8 +31,17 @@ use run::{Progress, Settings};
 pub const SIZES: [(&str, Shape, Profile); 3] =
     [("nano", NANO, Profile::Small), ("micro", MICRO, Profile::Medium), ("small", SMALL, Profile::Host)];
 
-const NANO: Shape =
-    Shape { gram_log2: 10, gram_dim: 10, hidden: 64, layers: 1, state: 0, state_dim: 0, ring_log2: 13, index_log2: 10 };
+const NANO: Shape = Shape {
+    gram_log2: 10,
+    gram_dim: 10,
+    hidden: 64,
+    layers: 1,
+    state: 0,
+    state_dim: 0,
+    evoformer: Evoformer::NONE,
+    ring_log2: 13,
+    index_log2: 10,
+};
 const MICRO: Shape = Shape { gram_log2: 12, gram_dim: 16, hidden: 160, ring_log2: 15, index_log2: 12, ..NANO };
 const SMALL: Shape = Shape { state: 160, state_dim: 32, ..MICRO };
 

@@ -1,10 +1,14 @@
 //! The network in floating point: embeddings, a recurrent layer where there is one, residual layers, a tree of bits.
 
+use super::evoformer::{self, Layout};
 use super::layers::{self, GRU_KEPT, Gru, GruGradient};
 use codec_core::neural::context::{Features, GRAMS};
 use codec_core::neural::rows::{LONGEST, ROWS};
 use codec_core::neural::shape::{BYTE_DIMS, LANE_DIM, NODES, ROW_DIM, Shape};
 use std::ops::Range;
+
+/// Largest activation: integers of 16 bit in Q11 saturate there, so the network learns with it.
+const LARGEST: f32 = 32767.0 / 2048.0;
 
 /// One parameter tensor.
 #[derive(Clone, Debug)]
@@ -15,6 +19,17 @@ pub struct Tensor {
     pub dims: (usize, usize),
     /// Its place among the parameters.
     pub at: Range<usize>,
+}
+
+/// Tensors that are laid out one behind the other.
+struct Tensors(Vec<Tensor>);
+
+impl Tensors {
+    fn add(&mut self, name: String, rows: usize, columns: usize) -> usize {
+        let start = self.0.last().map_or(0, |t| t.at.end);
+        self.0.push(Tensor { name, dims: (rows, columns), at: start..start + rows * columns });
+        self.0.len() - 1
+    }
 }
 
 /// Which parameters a network of some shape has, and where they stand.
@@ -30,6 +45,7 @@ pub struct Net {
     row_bytes: usize,
     row_classes: usize,
     gru: usize,
+    evoformer: Option<Layout>,
     first: usize,
     head: usize,
     len: usize,
@@ -52,6 +68,7 @@ pub struct Batch<'a> {
 pub struct Memory {
     /// State of the recurrent layer, `[lanes, state]`.
     recurrent: Vec<f32>,
+    columns: evoformer::Memory,
 }
 
 /// Memory of a run over a batch.
@@ -66,11 +83,12 @@ pub struct Scratch {
     dx: Vec<f32>,
     d_hidden: Vec<f32>,
     d_layer: Vec<f32>,
+    evoformer: evoformer::Scratch,
     /// Cost of every byte, nats.
     pub costs: Vec<f32>,
 }
 
-fn sized(data: &mut Vec<f32>, len: usize) -> &mut [f32] {
+pub(super) fn sized(data: &mut Vec<f32>, len: usize) -> &mut [f32] {
     data.resize(len, 0.0);
     &mut data[..]
 }
@@ -78,40 +96,43 @@ fn sized(data: &mut Vec<f32>, len: usize) -> &mut [f32] {
 impl Net {
     /// Lays the parameters of a network out.
     pub fn new(shape: Shape) -> Self {
-        let mut tensors: Vec<Tensor> = Vec::new();
-        let mut add = |name: String, rows: usize, columns: usize| {
-            let start = tensors.last().map_or(0, |t| t.at.end);
-            tensors.push(Tensor { name, dims: (rows, columns), at: start..start + rows * columns });
-            tensors.len() - 1
-        };
-        let grams = add("embed.gram".into(), GRAMS << shape.gram_log2, shape.gram_dim);
-        let bytes = add("embed.byte.0".into(), 256, BYTE_DIMS[0]);
+        let mut tensors = Tensors(Vec::new());
+        let grams = tensors.add("embed.gram".into(), GRAMS << shape.gram_log2, shape.gram_dim);
+        let bytes = tensors.add("embed.byte.0".into(), 256, BYTE_DIMS[0]);
         for (i, dim) in BYTE_DIMS.iter().enumerate().skip(1) {
-            add(format!("embed.byte.{i}"), 256, *dim);
+            tensors.add(format!("embed.byte.{i}"), 256, *dim);
         }
-        let lane = add("embed.lane".into(), 4, LANE_DIM);
-        let row_bytes = add("embed.row.byte".into(), 256, ROW_DIM);
-        let row_classes = add("embed.row.agree".into(), ROWS * LONGEST as usize, ROW_DIM);
+        let lane = tensors.add("embed.lane".into(), 4, LANE_DIM);
+        let row_bytes = tensors.add("embed.row.byte".into(), 256, ROW_DIM);
+        let row_classes = tensors.add("embed.row.agree".into(), ROWS * LONGEST as usize, ROW_DIM);
         let gru = if shape.state > 0 {
-            let gru = add("gru.embed".into(), 256, shape.state_dim);
-            add("gru.input".into(), 3 * shape.state, shape.state_dim);
-            add("gru.state".into(), 3 * shape.state, shape.state);
-            add("gru.bias".into(), 1, 3 * shape.state);
-            add("gru.inner".into(), 1, shape.state);
+            let gru = tensors.add("gru.embed".into(), 256, shape.state_dim);
+            tensors.add("gru.input".into(), 3 * shape.state, shape.state_dim);
+            tensors.add("gru.state".into(), 3 * shape.state, shape.state);
+            tensors.add("gru.bias".into(), 1, 3 * shape.state);
+            tensors.add("gru.inner".into(), 1, shape.state);
             gru
         } else {
             0
         };
-        let first = add("layer.0.weight".into(), shape.hidden, shape.inputs());
-        add("layer.0.bias".into(), 1, shape.hidden);
+        let evoformer = (shape.evoformer.blocks > 0).then(|| {
+            let place = |name, rows, columns| {
+                let tensor = tensors.add(name, rows, columns);
+                tensors.0[tensor].at.clone()
+            };
+            Layout::new(shape.evoformer, shape.embedded(), place)
+        });
+        let first = tensors.add("layer.0.weight".into(), shape.hidden, shape.inputs());
+        tensors.add("layer.0.bias".into(), 1, shape.hidden);
         for i in 1..=shape.layers {
-            add(format!("layer.{i}.weight"), shape.hidden, shape.hidden);
-            add(format!("layer.{i}.bias"), 1, shape.hidden);
+            tensors.add(format!("layer.{i}.weight"), shape.hidden, shape.hidden);
+            tensors.add(format!("layer.{i}.bias"), 1, shape.hidden);
         }
-        let head = add("head.weight".into(), NODES, shape.hidden);
-        add("head.bias".into(), 1, NODES);
+        let head = tensors.add("head.weight".into(), NODES, shape.hidden);
+        tensors.add("head.bias".into(), 1, NODES);
+        let Tensors(tensors) = tensors;
         let len = tensors.last().map_or(0, |t| t.at.end);
-        Self { shape, tensors, grams, bytes, lane, row_bytes, row_classes, gru, first, head, len }
+        Self { shape, tensors, grams, bytes, lane, row_bytes, row_classes, gru, evoformer, first, head, len }
     }
 
     /// Number of parameters.
@@ -153,9 +174,11 @@ impl Net {
         for tensor in &self.tensors {
             let scale = match tensor.name.as_str() {
                 name if name.starts_with("embed.gram") => 0.05,
-                name if name.contains("embed") => 0.3,
+                name if name.contains("embed") || name == "evoformer.offset" => 0.3,
                 name if name.ends_with("bias") || name.ends_with("inner") => 0.0,
                 name if name.starts_with("gru") => (1.0 / tensor.dims.1 as f32).sqrt(),
+                // Every step of a block starts small beside what it adds to.
+                name if name.starts_with("evoformer") => 0.7 * (1.0 / tensor.dims.1 as f32).sqrt(),
                 name if name.starts_with("head") => 0.5 * (1.0 / tensor.dims.1 as f32).sqrt(),
                 _ => (2.0 / tensor.dims.1 as f32).sqrt(),
             };
@@ -198,7 +221,8 @@ impl Net {
 
     /// What `lanes` streams start with.
     pub fn memory(&self, lanes: usize) -> Memory {
-        Memory { recurrent: vec![0.0; lanes * self.shape.state] }
+        let columns = evoformer::Memory::new(&self.shape.evoformer, lanes);
+        Memory { recurrent: vec![0.0; lanes * self.shape.state], columns }
     }
 
     /// Runs a batch. The memory is carried from batch to batch. With a gradient, adds to it that of the
@@ -225,6 +249,9 @@ impl Net {
         if h > 0 {
             self.recur(parameters, batch, &mut memory.recurrent, scratch);
         }
+        if let Some(layout) = &self.evoformer {
+            layout.run(parameters, batch, &mut memory.columns, &mut scratch.x, inputs, &mut scratch.evoformer);
+        }
         if scratch.hidden.len() != shape.layers + 1 {
             scratch.hidden.resize(shape.layers + 1, Vec::new());
         }
@@ -240,6 +267,7 @@ impl Net {
                 // Residual: what the layer gives goes on top.
                 out.iter_mut().zip(x).for_each(|(out, x)| *out += x);
             }
+            out.iter_mut().for_each(|out| *out = out.min(LARGEST));
         }
         let top = &scratch.hidden[shape.layers];
         let (w, b) = (self.part(parameters, self.head), self.part(parameters, self.head + 1));
@@ -264,6 +292,7 @@ impl Net {
     fn recur(&self, parameters: &[f32], batch: &Batch<'_>, state: &mut [f32], scratch: &mut Scratch) {
         let (n, shape) = (batch.features.len(), &self.shape);
         let (inputs, lanes, h, e) = (shape.inputs(), batch.lanes, shape.state, shape.state_dim);
+        let at = shape.embedded();
         let weights = self.gru_weights(parameters);
         let table = self.part(parameters, self.gru);
         let embedded = sized(&mut scratch.embedded, n * e);
@@ -287,7 +316,7 @@ impl Net {
             let kept = &mut kept[t * lanes * GRU_KEPT * h..][..lanes * GRU_KEPT * h];
             layers::gru(&weights, projected, before, kept, &mut after[..lanes * h], h);
             for lane in 0..lanes {
-                let x = &mut scratch.x[(t * lanes + lane) * inputs..][inputs - h..inputs];
+                let x = &mut scratch.x[(t * lanes + lane) * inputs..][at..at + h];
                 x.copy_from_slice(&after[lane * h..][..h]);
             }
         }
@@ -301,6 +330,11 @@ impl Net {
         for layer in (0..=shape.layers).rev() {
             let tensor = self.first + 2 * layer;
             let (x, k) = if layer > 0 { (&scratch.hidden[layer - 1], width) } else { (&scratch.x, inputs) };
+            for (y, d) in scratch.hidden[layer].iter().zip(&mut scratch.d_hidden) {
+                if *y >= LARGEST {
+                    *d = 0.0;
+                }
+            }
             scratch.d_layer.clear();
             scratch.d_layer.extend_from_slice(&scratch.d_hidden);
             // A residual layer's own output is what it added.
@@ -318,6 +352,9 @@ impl Net {
             let d_input = if layer > 0 { &mut scratch.d_hidden[..] } else { &mut dx[..] };
             layers::linear_back(x, weights, &scratch.d_layer, Some(d_input), dw, Some(db), (n, k, width), layer > 0);
         }
+        if let Some(layout) = &self.evoformer {
+            layout.back(parameters, gradient, dx, inputs, &mut scratch.evoformer);
+        }
         for (features, dx) in batch.features.iter().zip(dx.chunks_exact(inputs)) {
             self.embeddings(features, |tensor, row, at, dim| {
                 let to = &mut self.part_mut(gradient, tensor)[row * dim..][..dim];
@@ -332,6 +369,7 @@ impl Net {
     fn recur_back(&self, parameters: &[f32], batch: &Batch<'_>, gradient: &mut [f32], scratch: &mut Scratch) {
         let (n, shape) = (batch.features.len(), &self.shape);
         let (inputs, lanes, h, e) = (shape.inputs(), batch.lanes, shape.state, shape.state_dim);
+        let at = shape.embedded();
         let weights = self.gru_weights(parameters);
         let mut d_state = vec![0.0; lanes * h];
         let d_projected = sized(&mut scratch.projected, n * 3 * h);
@@ -346,7 +384,7 @@ impl Net {
         let mut to = GruGradient { input, state, bias, inner };
         for t in (0..n / lanes).rev() {
             for lane in 0..lanes {
-                let dx = &scratch.dx[(t * lanes + lane) * inputs..][inputs - h..inputs];
+                let dx = &scratch.dx[(t * lanes + lane) * inputs..][at..at + h];
                 d_state[lane * h..][..h].iter_mut().zip(dx).for_each(|(d, dx)| *d += dx);
             }
             let before = &scratch.states[t * lanes * h..][..lanes * h];

@@ -40,6 +40,9 @@ fn embedding(out: &mut Vec<u8>, values: &[f32]) {
 
 /// The codebook of one table: Lloyd's algorithm from the quantiles on. Ascending, Q11.
 fn codebook(values: &[f32]) -> [i16; CODES] {
+    if values.is_empty() {
+        return [0; CODES];
+    }
     let mut sorted: Vec<f32> = values.to_vec();
     sorted.sort_by(f32::total_cmp);
     let mut book: [f32; CODES] = std::array::from_fn(|i| sorted[(2 * i + 1) * sorted.len() / (2 * CODES)]);
@@ -87,13 +90,21 @@ pub fn layers(net: &Net, parameters: &[f32]) -> Vec<u8> {
     let shape = &net.shape;
     let mut model = MAGIC.to_vec();
     model.extend([shape.gram_log2 as u8, (shape.gram_dim / 2) as u8, (shape.hidden / 4) as u8, shape.layers as u8]);
-    model.extend([(shape.state / 4) as u8, shape.state_dim as u8, shape.ring_log2 as u8, shape.index_log2 as u8]);
+    model.extend([(shape.state / 4) as u8, shape.state_dim as u8]);
+    let e = &shape.evoformer;
+    model.push(e.blocks as u8);
+    if e.blocks > 0 {
+        model.extend([(e.channels / 4) as u8, e.heads as u8, e.window_log2 as u8, (e.pair / 2) as u8]);
+        model.extend([e.outer as u8, (e.transition / 4) as u8]);
+    }
+    model.extend([shape.ring_log2 as u8, shape.index_log2 as u8]);
     let part = |name: &str| {
         let tensor = net.tensors.iter().find(|t| t.name == name).expect("every network has this tensor");
         &parameters[tensor.at.clone()]
     };
     let grams = part("embed.gram");
-    let tables: Vec<&[f32]> = grams.chunks_exact(grams.len() / GRAMS).collect();
+    let tables: Vec<&[f32]> =
+        (0..GRAMS).map(|i| &grams[i * grams.len() / GRAMS..(i + 1) * grams.len() / GRAMS]).collect();
     let books: Vec<[i16; CODES]> = tables.iter().map(|table| codebook(table)).collect();
     books.iter().flatten().for_each(|value| put(&mut model, i32::from(*value)));
     for (table, book) in tables.iter().zip(&books) {
@@ -111,6 +122,14 @@ pub fn layers(net: &Net, parameters: &[f32]) -> Vec<u8> {
         let mut inner = vec![0.0; 2 * shape.state];
         inner.extend_from_slice(part("gru.inner"));
         linear(&mut model, part("gru.state"), &inner, 15);
+    }
+    let aligned = net.tensors.iter().filter(|tensor| tensor.name.starts_with("evoformer"));
+    for tensor in aligned {
+        match tensor.name.strip_suffix(".weight") {
+            Some(name) => linear(&mut model, part(&tensor.name), part(&format!("{name}.bias")), 11),
+            None if tensor.name.ends_with(".bias") => {}
+            None => embedding(&mut model, part(&tensor.name)),
+        }
     }
     for i in 0..=shape.layers {
         linear(&mut model, part(&format!("layer.{i}.weight")), part(&format!("layer.{i}.bias")), 11);
