@@ -123,6 +123,22 @@ enum Stage {
     Done,
 }
 
+impl Stage {
+    /// Whether requests of this kind are what it sends and waits for.
+    fn asks_for(self, kind: Kind) -> bool {
+        match kind {
+            Kind::Hello => matches!(self, Self::Hello { .. }),
+            Kind::Query => matches!(self, Self::Query),
+            Kind::Offer => matches!(self, Self::Offer { .. }),
+            Kind::Data | Kind::DataAsk => matches!(self, Self::Data { .. }),
+            Kind::Install => matches!(self, Self::Install),
+            Kind::Confirm => matches!(self, Self::Confirm),
+            Kind::Rotate => matches!(self, Self::Rotate { .. }),
+            Kind::Reboot => matches!(self, Self::Reboot),
+        }
+    }
+}
+
 /// What both ends agreed on.
 #[derive(Clone, Copy, Debug)]
 struct Terms {
@@ -440,12 +456,14 @@ impl<'a> Sender<'a> {
         | Reply::Ack { session, .. }
         | Reply::Done { session, .. }
         | Reply::Refused { session, .. }
-        | Reply::NoSession { session }
+        | Reply::NoSession { session, .. }
         | Reply::Welcome { session, .. }) = reply;
         if session != self.terms.session || matches!(self.stage, Stage::Hello { .. } | Stage::Done) {
             return Ok(());
         }
         match (self.stage, reply) {
+            // Late: of a session of the same number, before a restart.
+            (stage, Reply::NoSession { kind, .. }) if !stage.asks_for(kind) => {}
             (Stage::Reboot, Reply::NoSession { .. }) => {
                 self.hear(now, |_| true);
                 self.advance();
@@ -490,18 +508,9 @@ impl<'a> Sender<'a> {
                     self.advance();
                 }
             }
-            (stage, Reply::Done { kind, .. }) => {
-                let answers = matches!(
-                    (stage, kind),
-                    (Stage::Install, Kind::Install)
-                        | (Stage::Confirm, Kind::Confirm)
-                        | (Stage::Rotate { .. }, Kind::Rotate)
-                        | (Stage::Reboot, Kind::Reboot)
-                );
-                if answers {
-                    self.hear(now, |_| true);
-                    self.advance();
-                }
+            (stage, Reply::Done { kind, .. }) if stage.asks_for(kind) => {
+                self.hear(now, |_| true);
+                self.advance();
             }
             // Late, and of no more interest.
             _ => {}

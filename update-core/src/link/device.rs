@@ -156,7 +156,7 @@ impl<const N: usize, const W: usize> Device<N, W> {
             | Request::Reboot { session } => session,
         };
         if session == 0 || session != self.open.number && session != self.promised.number {
-            return (request.asks().then_some(Reply::NoSession { session }), false);
+            return (request.asks().then_some(Reply::NoSession { session, kind: request.kind() }), false);
         }
         if session != self.open.number {
             self.open = self.promised;
@@ -246,7 +246,7 @@ impl<const N: usize, const W: usize> Device<N, W> {
             Request::Data { session, number } | Request::DataAsk { session, number } => {
                 let Some(transfer) = &mut self.session.transfer else {
                     // The host was told that its offer is accepted: by a session of this number before a restart.
-                    return Ok(request.asks().then_some(Reply::NoSession { session }));
+                    return Ok(request.asks().then_some(Reply::NoSession { session, kind: request.kind() }));
                 };
                 transfer.take(number, tail, &mut self.slots, target)?;
                 let ack = Reply::Ack { session, next: transfer.next, kept: transfer.kept };

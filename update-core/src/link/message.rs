@@ -181,7 +181,7 @@ impl Request {
 /// | 4 | `Ack` | session (2, fixed), next (1 to 5), kept (1 to 5) |
 /// | 5 | `Done` | session (2, fixed), kind (1) |
 /// | 6 | `Refused` | session (2, fixed), kind (1), code (1), first value (1 to 5), second value (1 to 5) |
-/// | 7 | `NoSession` | session (2, fixed) |
+/// | 7 | `NoSession` | session (2, fixed), kind (1) |
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
     /// Answers `Hello`. The session starts with the first request that names it.
@@ -260,6 +260,8 @@ pub enum Reply {
         /// Session that the request named.
         #[serde(with = "le")]
         session: u16,
+        /// What it asked for: that answer may be late, and the session known again.
+        kind: Kind,
     },
 }
 

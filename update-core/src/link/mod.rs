@@ -30,7 +30,7 @@
 //! differ from one restart to the next as far as the seed of [`Link::new`], the host's nonce and what the device says
 //! of itself do; a late `Hello` gets a number that nobody uses. Where they do not differ, a device that was restarted
 //! takes a session for a new one that its host goes on with: it answers a chunk without an offer with `NoSession`, and a
-//! host that is told of something new, but not of all that had arrived, starts another session.
+//! host believes that only of what it asks for now; a host that is told of something new, but not of all that had arrived, starts another session.
 //!
 //! In a session everything is done at most once, and asked again it is answered again: install, confirm, rotate,
 //! reboot, each chunk of the payload. After a refusal only `Query` is answered with anything else than that refusal.

@@ -49,7 +49,7 @@ fn replies_are_these_bytes() {
         (Reply::Ack { session, next: 70, kept: 0b101 }, "04efbe4605"),
         (Reply::Done { session, kind: Kind::Install }, "05efbe05"),
         (Reply::Refused { session, refusal }, "06efbe0207ac0205"),
-        (Reply::NoSession { session }, "07efbe"),
+        (Reply::NoSession { session, kind: Kind::Install }, "07efbe05"),
     ];
     for (reply, expected) in cases {
         assert_eq!(hex(to_slice(&reply, &mut [0; 32]).unwrap()), expected, "{reply:?}");
@@ -79,7 +79,7 @@ fn no_reply_is_longer_than_the_shortest_limit() {
         Reply::Ack { session, next: u32::MAX, kept: u32::MAX },
         Reply::Done { session, kind: Kind::Reboot },
         Reply::Refused { session, refusal },
-        Reply::NoSession { session },
+        Reply::NoSession { session, kind: Kind::Install },
     ];
     let longest = replies.map(|reply| seal(&reply, &[], &mut [0; 64]).unwrap().len()).into_iter().max();
     assert_eq!(longest, Some(32));

@@ -97,7 +97,10 @@ fn a_late_greeting_does_not_disturb_the_session() {
             [Reply::Info { .. } | Reply::Have { .. } | Reply::Accepted { .. } | Reply::Ack { .. } | Reply::Done { .. }]
         ));
         feed(&mut link, &mut target, &late);
-        assert_eq!(feed(&mut link, &mut target, &late_install), [Reply::NoSession { session: old }]);
+        assert_eq!(
+            feed(&mut link, &mut target, &late_install),
+            [Reply::NoSession { session: old, kind: Kind::Install }]
+        );
     }
     assert_eq!(target.counts, [1, 1, 0, 0]);
 }

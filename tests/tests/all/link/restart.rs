@@ -7,8 +7,8 @@ use host_trainer::push::{Action, Sender, Settings, Task, Update};
 use tests::data::noise;
 use tests::link::{Recorder, state};
 use update_core::link::Link;
-use update_core::link::frame::Frames;
-use update_core::link::message::{Part, Reply, Request};
+use update_core::link::frame::{Frames, seal};
+use update_core::link::message::{Kind, Part, Reply, Request};
 
 use super::{MANIFEST, ask, open};
 
@@ -110,7 +110,7 @@ fn what_has_been_received_meanwhile_makes_another_number() {
     let chunk = &payload[82..123];
     assert_eq!(ask(&mut link, &mut target, Request::Data { session, number: 0 }, chunk), None);
     let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, chunk);
-    assert_eq!((answer, target.stored.len()), (Some(Reply::NoSession { session }), 82));
+    assert_eq!((answer, target.stored.len()), (Some(Reply::NoSession { session, kind: Kind::DataAsk }), 82));
 
     for (at, piece) in (0..).step_by(9).zip(MANIFEST.chunks(36)) {
         let part = Part { at, ask: false };
@@ -217,4 +217,25 @@ fn chunks_that_were_stored_and_are_lost_are_sent_again() {
     }
     let target = ends.finish();
     assert_eq!((target.counts[1], target.stored), (1, payload));
+}
+
+/// That a device does not know the session, said before a session of the same number, is no answer to what is asked for
+/// now: a host must not take it for the restart that it waits for.
+#[test]
+fn a_late_word_of_no_session_is_no_restart() {
+    let tasks = [Task::Reboot];
+    let mut ends = Ends::new(&tasks, Recorder::new());
+    let said = ends.begin();
+    let [asked] = &said[..] else { panic!("more than one request: {said:?}") };
+    let Request::Reboot { session } = request(asked) else { panic!("{:?}", request(asked)) };
+    let told = |ends: &mut Ends<'_>, kind| {
+        let reply = Reply::NoSession { session, kind };
+        let mut buffer = [0; 64];
+        ends.sender.receive(ends.now, seal(&reply, &[], &mut buffer).expect("room enough")).unwrap();
+        ends.sender.poll(ends.now).unwrap();
+        ends.sender.is_done()
+    };
+    assert!(!told(&mut ends, Kind::Data) && !told(&mut ends, Kind::DataAsk) && !told(&mut ends, Kind::Install));
+    assert_eq!(ends.target.counts[3], 0);
+    assert!(told(&mut ends, Kind::Reboot));
 }
