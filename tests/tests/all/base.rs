@@ -57,10 +57,10 @@ fn options<'a>(profile: Profile, base: Option<Resident<'a>>) -> Options<'a> {
 #[test]
 fn golden_containers() {
     let golden = [
-        ("nano", SCRIPT, "95f28acd820c66ddab631f21603599c0"),
-        ("nano", CONFIG, "982eca8ccbfa980980c4f489e7c48627"),
-        ("micro", SCRIPT, "7b779ddd17b0b5b7b5a7a4ca3a9b594e"),
-        ("micro", CONFIG, "018e53acdafcb087385712a3eed99997"),
+        ("nano", SCRIPT, "ae73c51b2fb7a8944b2033871145eef6"),
+        ("nano", CONFIG, "5a65c9abddab33f3283c02d02ac04364"),
+        ("micro", SCRIPT, "ced047ef14605ebedcf4da94ce4207b5"),
+        ("micro", CONFIG, "3ffd7ebc8d9de968698187ff6274c327"),
     ];
     let mut found = Vec::new();
     for (name, text, _) in golden {
