@@ -70,6 +70,25 @@ pub struct Scratch {
     pub costs: Vec<f32>,
 }
 
+impl Memory {
+    /// All that is remembered, a vector for each part.
+    pub(super) fn save(&self) -> Vec<Vec<f32>> {
+        let Self { recurrent } = self;
+        vec![recurrent.clone()]
+    }
+
+    /// Takes back what [`Memory::save`] gave; `false`, and nothing changed, when it is of another network.
+    pub(super) fn restore(&mut self, saved: Vec<Vec<f32>>) -> bool {
+        let Self { recurrent } = self;
+        let parts = [recurrent];
+        let fits = parts.iter().map(|part| part.len()).eq(saved.iter().map(Vec::len));
+        if fits {
+            parts.into_iter().zip(saved).for_each(|(part, saved)| *part = saved);
+        }
+        fits
+    }
+}
+
 fn sized(data: &mut Vec<f32>, len: usize) -> &mut [f32] {
     data.resize(len, 0.0);
     &mut data[..]
