@@ -65,7 +65,7 @@ pub(crate) fn softmax(scores: &mut [i32]) {
             halvings @ 0..=15 => {
                 let (i, fraction) = (below as usize >> 5 & 63, below as i32 & 31);
                 let (high, low) = (i32::from(EXP2[i]), i32::from(EXP2[i + 1]));
-                (high - ((high - low) * fraction >> 5)) >> halvings
+                (high - (((high - low) * fraction) >> 5)) >> halvings
             }
             _ => 0,
         };
@@ -73,7 +73,7 @@ pub(crate) fn softmax(scores: &mut [i32]) {
     }
     // At least 2^15, since the highest is that.
     let inverse = (1i32 << 30) / sum.max(1);
-    scores.iter_mut().for_each(|score| *score = *score * inverse >> 15);
+    scores.iter_mut().for_each(|score| *score = (*score * inverse) >> 15);
 }
 
 /// The sum of values, each times its weight in Q15, at `channel`.

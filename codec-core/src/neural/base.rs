@@ -240,7 +240,7 @@ fn evoformer_shape(from: &mut Cut<'_>) -> Result<shape::Evoformer, Error> {
         outer: from.least("evoformer.outer", 1, MAX_OUTER)? as usize,
         transition: 4 * from.least("evoformer.transition", 1, (MAX_INPUTS / 4) as u8)? as usize,
     };
-    if shape.channels % shape.heads != 0 {
+    if !shape.channels.is_multiple_of(shape.heads) {
         // Every head has as many channels.
         return Err(Error::Corrupt { field: "evoformer.heads" });
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::base::BaseArg;
@@ -10,6 +11,7 @@ use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::push::port::Address;
 use crate::report::transfer::Names;
+use crate::train::neural::SIZES;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -43,6 +45,31 @@ Exit codes:
   7  the device cannot be reached, or does not answer
 
 An output file is written whole or not at all.";
+
+const TRAINING: &str = "\
+Examples:
+  A model of your own files, and a file with it:
+    gmcf train base configs scripts pages --size nano -o base.gmcf
+    gmcf compress config.json --profile small --base base.gmcf -o config.gmcf
+  A long run that can be looked at, and taken up again:
+    gmcf train base firmware/ www/ --size micro --epochs 4 --threads 4 \\
+      --checkpoint run.ckpt --curve run.svg -o base.gmcf
+
+After an interruption, give the same command again: it goes on from the checkpoint, and the model is bit for bit that of
+a run without one. A checkpoint of other files or settings is refused. When the model is made, delete the checkpoint.
+
+Sizes:
+  size   flash of the model  decoder               one core, for each MB and epoch
+  nano         99,324 bytes  small, 64 KiB of RAM  3 s
+  micro       394,620 bytes  medium, 256 KiB       8 s
+  small       524,415 bytes  host, 16 MiB          36 s
+With -evoformer, nano and micro have an Evoformer, which aligns what stood before with where the same stood earlier, in
+about as much flash. host has a larger one beside all that small has; 48x256 has the original's 48 blocks of 256
+channels, takes minutes for a kilobyte, and is there to be looked at.
+Seconds are of a server's core, measured on scripts, pages and settings; the last stage, on the files held back, comes
+on top. The bar shows the time that is left.
+
+Files that are packed or encrypted teach nothing: leave them out.";
 
 /// Sends what changed in a file, and nothing else.
 ///
@@ -379,14 +406,12 @@ pub(crate) enum TrainCommand {
 
 /// Arguments of `gmcf train base`.
 ///
-/// Learns from every file in the folders: the files that a fleet gets, or files like them. Some folders are held back:
-/// what the model makes of their files is said at the end. The same files, seed and number of threads give the same
-/// model.
+/// Learns a base model from every file in the folders: the files that a fleet gets, or files like them. Devices that hold
+/// the model take files of that kind in few bytes, without an old version. Some folders are held back, or some files
+/// where there is one folder: what the model makes of them is said at the end, and is what to expect of new files. The
+/// same files, settings and number of threads give the same model, also after an interruption.
 #[derive(Debug, Args)]
-#[command(after_long_help = "\
-Example:
-  gmcf train base configs scripts pages --size nano -o base.gmcf
-  gmcf compress config.json --profile small --base base.gmcf -o config.gmcf")]
+#[command(after_long_help = TRAINING)]
 pub(crate) struct BaseModelArgs {
     /// Folders to learn from, with all that is in them
     #[arg(required = true, value_name = "FOLDER")]
@@ -394,8 +419,8 @@ pub(crate) struct BaseModelArgs {
     /// File to write the base model to
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
-    /// Size of the model: nano for 64 KiB of RAM, micro for 256 KiB, small for hosts
-    #[arg(long, default_value = "nano", value_parser = ["nano", "micro", "small"])]
+    /// Size of the model; `gmcf train base --help` shows what each needs
+    #[arg(long, default_value = "nano", value_parser = PossibleValuesParser::new(SIZES.map(|(name, ..)| name)))]
     pub(crate) size: String,
     /// Times that every file is read
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1000))]
@@ -403,9 +428,20 @@ pub(crate) struct BaseModelArgs {
     /// Seed of the first weights and of the order of the files
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Threads
+    /// Threads; fewer are used where there are few files
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) threads: u16,
+    /// Draw the learning curve to this file: bits per byte over the bytes seen, of the files learned from and of those
+    /// held back
+    #[arg(long, value_name = "FILE.svg")]
+    pub(crate) curve: Option<PathBuf>,
+    /// Keep the run in this file, and go on from it where it is there
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// Minutes between two checkpoints; the end of an epoch makes one too
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "checkpoint",
+          value_parser = clap::value_parser!(u16).range(1..=1440))]
+    pub(crate) checkpoint_minutes: u16,
 }
 
 /// Arguments of `gmcf train mix`.

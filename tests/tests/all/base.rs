@@ -6,9 +6,18 @@ use codec_core::container::v2::{Header, Mode};
 use codec_core::decoder::Status;
 use codec_core::limits::{self, Profile};
 use codec_core::neural::base::Base;
+use codec_core::neural::shape::{Evoformer, Shape};
 use host_trainer::base::{Resident, SHIPPED, Shipped};
 use host_trainer::codec::{CodecError, Format, Options, apply, apply_within, compress, inspect};
-use host_trainer::train::neural::{BaseArgs, base};
+use host_trainer::files::Scratch;
+use host_trainer::train::neural::data::Example;
+use host_trainer::train::neural::net::Net;
+use host_trainer::train::neural::quantise;
+use host_trainer::train::neural::run::{Settings, train};
+use host_trainer::train::neural::{BaseArgs, BaseError, Keep, Watched, base};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::time::Duration;
 
 const SCRIPT: &str = r#"'use strict';
 const mqtt = require('mqtt');
@@ -200,23 +209,52 @@ fn whatever_a_model_holds_decoding_ends() {
     assert!(read >= 5, "{read}");
 }
 
-/// A user's own model, from a folder of files to a container and back.
-#[test]
-fn a_model_of_ones_own() {
-    let folder = std::env::temp_dir().join(format!("gmcf-base-{}", std::process::id()));
+/// A folder of a user's own files.
+fn plant() -> Scratch {
+    let folder = Scratch::new("base").unwrap();
     for i in 0..40 {
-        let sub = folder.join(format!("plant-{}", i % 8));
+        let sub = folder.join(&format!("plant-{}", i % 8));
         std::fs::create_dir_all(&sub).unwrap();
         let text =
             CONFIG.replace("pump-7", &format!("valve-{i}")).replace("bme280", ["sht31", "scd41", "bme680"][i % 3]);
         std::fs::write(sub.join(format!("{i}.json")), text).unwrap();
     }
-    let output = folder.join("own.gmcf");
-    let args = BaseArgs { folders: vec![folder.clone()], output, size: "nano".into(), epochs: 6, seed: 1, threads: 1 };
+    folder
+}
+
+/// Training on it; the model goes into the same folder.
+fn args(plant: &Scratch, epochs: usize) -> BaseArgs {
+    BaseArgs {
+        folders: vec![plant.join("")],
+        output: plant.join("own.gmcf"),
+        size: "nano".into(),
+        epochs,
+        seed: 1,
+        threads: 1,
+        curve: None,
+        checkpoint: None,
+    }
+}
+
+/// A user's own model, from a folder of files to a container and back.
+#[test]
+fn a_model_of_ones_own() {
+    a_model_of("nano");
+}
+
+#[test]
+fn an_evoformer_of_ones_own() {
+    a_model_of("nano-evoformer");
+}
+
+fn a_model_of(size: &str) {
+    let plant = plant();
+    let args = BaseArgs { size: size.into(), ..args(&plant, 6) };
     let outcome = base(&args, &|_| {}).unwrap();
     assert!(outcome.held_back.0 > 0 && outcome.learned > 10_000, "{outcome:?}");
+    // Files so alike cost a few bytes in all.
+    assert!((outcome.integer - outcome.float).abs() < 1.0 + 0.02 * outcome.float, "{outcome:?}");
     let file = std::fs::read(&args.output).unwrap();
-    std::fs::remove_dir_all(&folder).unwrap();
     let own = Resident::open(&file).unwrap();
     let made = compress(CONFIG.as_bytes(), None, &options(Profile::Small, Some(own))).unwrap();
     let alone = compress(CONFIG.as_bytes(), None, &options(Profile::Small, None)).unwrap();
@@ -224,4 +262,149 @@ fn a_model_of_ones_own() {
     assert!(made.bytes.len() * 2 < alone.bytes.len());
     assert_eq!(apply(&[&made.bytes], None), Err(CodecError::Refused(unknown(own.id))));
     assert_eq!(apply_within(&[&made.bytes], None, 1 << 20, Some(own)).unwrap(), CONFIG.as_bytes());
+}
+
+/// A run that is killed twice, with checkpoint, curve and model among the files that it learns from, makes the model of
+/// a run that is not.
+#[test]
+fn an_interrupted_run_makes_the_same_model() {
+    let plant = plant();
+    let whole = BaseArgs { curve: Some(plant.join("whole.svg")), ..args(&plant, 2) };
+    let held_back = Mutex::new(Vec::new());
+    let expected = base(&whole, &|watched| {
+        if let Watched::Network(progress) = watched {
+            held_back.lock().unwrap().push(progress.held_back);
+        }
+    })
+    .unwrap();
+    let held_back = held_back.into_inner().unwrap();
+    let measured: Vec<f64> = held_back.iter().copied().flatten().collect();
+    assert_eq!(held_back.first(), Some(&None));
+    assert!(
+        measured.len() > held_back.len() / 2 && measured[0] > 4.0 && *measured.last().unwrap() < 4.0,
+        "{measured:?}"
+    );
+    let model = std::fs::read(&whole.output).unwrap();
+    let svg = std::fs::read(plant.join("whole.svg")).unwrap();
+    std::fs::remove_file(&whole.output).unwrap();
+
+    let keep = Keep { path: plant.join("run.ckpt"), every: Duration::ZERO };
+    // The curve of the whole run lies among the files as well, and is no file of this run.
+    std::fs::remove_file(plant.join("whole.svg")).unwrap();
+    let cut = BaseArgs { curve: Some(plant.join("cut.svg")), checkpoint: Some(keep.clone()), ..args(&plant, 2) };
+    let mut from = 0;
+    for end in [0.3, 0.8] {
+        let resumed = Mutex::new(0);
+        let stopped = catch_unwind(AssertUnwindSafe(|| {
+            base(&cut, &|watched| match watched {
+                Watched::Resumed(progress) => *resumed.lock().unwrap() = progress.seen,
+                Watched::Network(progress) if progress.seen as f64 > progress.all as f64 * end => {
+                    resume_unwind(Box::new(progress.seen))
+                }
+                _ => {}
+            })
+        }));
+        assert_eq!(*resumed.lock().unwrap(), from, "it goes on where it stopped");
+        from = *stopped.unwrap_err().downcast::<u64>().unwrap();
+        assert!(std::fs::read_to_string(plant.join("cut.svg")).unwrap().contains("held back"));
+        assert!(!cut.output.exists());
+    }
+    let outcome = base(&cut, &|_| {}).unwrap();
+    assert!(std::fs::read(&cut.output).unwrap() == model, "another model");
+    assert_eq!(outcome.float.to_bits(), expected.float.to_bits());
+    assert!(std::fs::read(plant.join("cut.svg")).unwrap() == svg, "another curve");
+
+    // The file is of this run, and of no other.
+    for (other, field) in [
+        (BaseArgs { seed: 2, ..cut.clone() }, "seed: 1 there, 2 now"),
+        (BaseArgs { size: "micro".into(), ..cut.clone() }, "size: nano there, micro now"),
+        (BaseArgs { epochs: 3, ..cut.clone() }, "epochs: 2 there, 3 now"),
+    ] {
+        let Err(BaseError::Input { path, what, hint }) = base(&other, &|_| panic!("it trains")) else {
+            panic!("{field}: no error")
+        };
+        assert!(path == keep.path && what.contains(field) && hint.contains("delete it"), "{what}");
+    }
+    std::fs::write(plant.join("plant-3/new.json"), CONFIG).unwrap();
+    let error = base(&cut, &|_| panic!("it trains")).unwrap_err().to_string();
+    assert!(error.contains("files to learn from") || error.contains("files held back"), "{error}");
+}
+
+/// What cannot work is told before hours are spent on it.
+#[test]
+fn training_that_cannot_end_well_does_not_start() {
+    let plant = plant();
+    let good = args(&plant, 1);
+    let refused = |args: &BaseArgs| base(args, &|_| panic!("it trains")).unwrap_err().to_string();
+    let text = refused(&BaseArgs { size: "huge".into(), ..good.clone() });
+    assert!(text.contains("`huge`") && text.contains("nano, nano-evoformer, micro, micro-evoformer, small"), "{text}");
+    let output = plant.join("missing/own.gmcf");
+    let text = refused(&BaseArgs { output, ..good.clone() });
+    assert!(text.contains("missing/own.gmcf") && text.contains("cannot write"), "{text}");
+    let text = refused(&BaseArgs { curve: Some(plant.join("missing/a.svg")), ..good.clone() });
+    assert!(text.contains("a.svg"), "{text}");
+    let keep = Keep { path: good.output.clone(), every: Duration::ZERO };
+    let text = refused(&BaseArgs { checkpoint: Some(keep), ..good.clone() });
+    assert!(text.contains("two things"), "{text}");
+    let text = refused(&BaseArgs { folders: vec![plant.join("nowhere")], ..good.clone() });
+    assert!(text.contains("nowhere") && text.contains("cannot read"), "{text}");
+
+    let other = Scratch::new("base").unwrap();
+    let few = |files: &[(&str, &str)]| {
+        files.iter().for_each(|(name, text)| std::fs::write(other.join(name), text).unwrap());
+        refused(&BaseArgs { folders: vec![other.join("")], output: other.join("own.gmcf"), ..good.clone() })
+    };
+    assert!(few(&[]).contains("no file in it"));
+    assert!(few(&[("a", CONFIG)]).contains("too few files (1)"));
+    std::fs::remove_file(other.join("a")).unwrap();
+    assert!(few(&[("a", ""), ("b", ""), ("c", "")]).contains("too few files (3)"));
+    assert!(few(&[("a", "1"), ("b", "2"), ("c", "3")]).contains("too little to learn from (2 bytes)"));
+}
+
+/// The integers of an Evoformer, its rows, windows and pairs included: a small model that lies beside this test, and what
+/// it makes of two files.
+#[test]
+fn golden_containers_of_an_evoformer() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/evoformer.gmcf");
+    if std::env::var_os("GMCF_BLESS").is_some() {
+        std::fs::write(&path, small_evoformer()).unwrap();
+    }
+    let file = std::fs::read(&path).unwrap();
+    let base = Resident::open(&file).unwrap();
+    let golden = [(SCRIPT, "f7660bf95d029b89fe6b1379d7e601bc"), (CONFIG, "628c87c4b71d252004597d17a794275d")];
+    let found = golden.map(|(text, _)| {
+        let made = compress(text.as_bytes(), None, &options(Profile::Small, Some(base))).unwrap().bytes;
+        let alone = compress(text.as_bytes(), None, &options(Profile::Small, None)).unwrap().bytes;
+        println!("{} bytes, {} without", made.len(), alone.len());
+        assert!(made.len() < alone.len());
+        assert_eq!(apply_within(&[&made], None, 1 << 20, Some(base)).unwrap(), text.as_bytes());
+        Id::of(&made).to_string()
+    });
+    assert_eq!(found, golden.map(|(_, id)| id));
+}
+
+/// A model that has learned some of the words of the two files.
+fn small_evoformer() -> Vec<u8> {
+    let evoformer = Evoformer { blocks: 2, channels: 16, heads: 2, window_log2: 3, pair: 8, outer: 4, transition: 24 };
+    let shape = Shape {
+        gram_log2: 5,
+        gram_dim: 4,
+        hidden: 24,
+        layers: 0,
+        state: 0,
+        state_dim: 0,
+        evoformer,
+        ring_log2: 10,
+        index_log2: 8,
+    };
+    let net = Net::new(shape);
+    let mut parameters = net.init(1);
+    let words = |text: &str, i: usize| {
+        text.replace("pump", &format!("unit{i}")).replace(' ', if i.is_multiple_of(2) { " " } else { "  " })
+    };
+    let texts = (0..24).map(|i| words([SCRIPT, CONFIG][i % 2], i).into_bytes());
+    let examples: Vec<Example> = texts.map(|text| Example::new(text, &shape)).collect();
+    let settings = Settings { epochs: 8, lanes: 4, steps: 16, rate: 6e-3, ..Settings::default() };
+    train(&net, &mut parameters, &examples, &settings, |_| {});
+    quantise::seal(&quantise::layers(&net, &parameters), &quantise::untrained_mix()).unwrap()
 }

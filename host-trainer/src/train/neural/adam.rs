@@ -1,5 +1,7 @@
 //! Adam (Kingma and Ba, 2015), and the learning rate over a run.
 
+use serde::{Deserialize, Serialize};
+
 const BETAS: (f32, f32) = (0.9, 0.98);
 const EPSILON: f32 = 1e-8;
 /// Share of a run in which the learning rate rises.
@@ -8,7 +10,7 @@ const WARM: f32 = 0.02;
 const LEAST: f32 = 0.02;
 
 /// Moments of every parameter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Adam {
     first: Vec<f32>,
     second: Vec<f32>,
@@ -19,6 +21,11 @@ impl Adam {
     /// For `len` parameters.
     pub fn new(len: usize) -> Self {
         Self { first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
+    }
+
+    /// Whether these are the moments of `len` parameters after so many steps.
+    pub fn fits(&self, len: usize, steps: u64) -> bool {
+        self.first.len() == len && self.second.len() == len && u64::try_from(self.steps) == Ok(steps)
     }
 
     /// One step down the gradient, after every parameter has lost `rate * decay` of itself (Loshchilov and Hutter, 2019).

@@ -3,6 +3,7 @@
 use codec_core::neural::context::{Context, Features};
 use codec_core::neural::rows::Rows;
 use codec_core::neural::shape::Shape;
+use serde::{Deserialize, Serialize};
 
 /// A file and what the network is told before each of its bytes.
 #[derive(Clone, Debug)]
@@ -37,31 +38,58 @@ impl Example {
 pub struct Lanes<'a> {
     examples: &'a [Example],
     order: Vec<u32>,
+    place: Place,
+}
+
+/// How far the streams have come.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Place {
+    /// Examples that are dealt out.
     next: usize,
-    /// Example and place of every lane.
+    /// Example of every lane and the bytes of it that are read; `u32::MAX` before the first.
     at: Vec<(u32, u32)>,
 }
 
 impl<'a> Lanes<'a> {
     /// Streams of the examples in this order.
     pub fn new(examples: &'a [Example], order: Vec<u32>, lanes: usize) -> Self {
-        Self { examples, order, next: 0, at: vec![(u32::MAX, 0); lanes] }
+        Self { examples, order, place: Place { next: 0, at: vec![(u32::MAX, 0); lanes] } }
+    }
+
+    /// How far they have come.
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Goes where they once were; `false`, and nothing changed, when these streams have no such place.
+    pub fn restore(&mut self, place: Place) -> bool {
+        let in_example = |&(example, at): &(u32, u32)| {
+            (example, at) == (u32::MAX, 0)
+                || self.examples.get(example as usize).is_some_and(|example| at as usize <= example.bytes.len())
+        };
+        let fits =
+            place.next <= self.order.len() && place.at.len() == self.place.at.len() && place.at.iter().all(in_example);
+        if fits {
+            self.place = place;
+        }
+        fits
     }
 
     /// The next `steps` bytes of every lane, time-major; `false` when the examples are used up.
     pub fn fill(&mut self, steps: usize, to: &mut Chunk) -> bool {
-        let lanes = self.at.len();
+        let Self { examples, order, place: Place { next, at } } = self;
+        let lanes = at.len();
         to.features.resize(lanes * steps, EMPTY);
         to.targets.resize(lanes * steps, 0);
         to.starts.resize(lanes * steps, false);
-        for (lane, (example, place)) in self.at.iter_mut().enumerate() {
+        for (lane, (example, place)) in at.iter_mut().enumerate() {
             for t in 0..steps {
-                while *example == u32::MAX || *place as usize == self.examples[*example as usize].bytes.len() {
-                    let Some(&next) = self.order.get(self.next) else { return false };
-                    self.next += 1;
-                    (*example, *place) = (next, 0);
+                while *example == u32::MAX || *place as usize == examples[*example as usize].bytes.len() {
+                    let Some(&dealt) = order.get(*next) else { return false };
+                    *next += 1;
+                    (*example, *place) = (dealt, 0);
                 }
-                let (from, at) = (&self.examples[*example as usize], *place as usize);
+                let (from, at) = (&examples[*example as usize], *place as usize);
                 let i = t * lanes + lane;
                 (to.features[i], to.targets[i], to.starts[i]) = (from.features[at], from.bytes[at], at == 0);
                 *place += 1;

@@ -3,10 +3,8 @@
 use super::data::Example;
 use super::layers::{self, Gru, GruGradient};
 use super::net::{Batch, Net, Scratch};
-use super::{quantise, run};
-use codec_core::mix::squash;
+use super::{integer, quantise, run};
 use codec_core::neural::base::Base;
-use codec_core::neural::coder::Neural;
 use codec_core::neural::context::Features;
 use codec_core::neural::shape::{Evoformer, Shape};
 
@@ -236,27 +234,6 @@ fn memory_is_carried_on() {
     }
 }
 
-/// Bytes that the network in integers alone would take.
-fn cost(base: Base<'_>, bytes: &[u8]) -> f64 {
-    let mut neural = Neural::new(base);
-    let mut memory = vec![0; neural.words()];
-    neural.start(&mut memory);
-    neural.enter(&mut memory, 0, 0);
-    let mut bits = 0.0;
-    for (at, byte) in bytes.iter().enumerate() {
-        neural.think(&mut memory, at as u32);
-        let mut node = 1;
-        for k in (0..8).rev() {
-            let p = f64::from(squash(neural.logit(&memory, node))) / 65536.0;
-            let bit = u32::from(*byte) >> k & 1;
-            bits -= if bit == 1 { p } else { 1.0 - p }.log2();
-            node = node << 1 | bit;
-        }
-        neural.push(&mut memory, *byte);
-    }
-    bits / 8.0
-}
-
 /// A network that has learned costs the same in integers, but for a little.
 #[test]
 fn integers_cost_what_floats_cost() {
@@ -281,7 +258,7 @@ fn learned_costs(shape: Shape) {
     let layers = quantise::layers(&net, &parameters);
     let file = quantise::seal(&layers, &quantise::untrained_mix()).unwrap();
     let (base, _) = Base::open(&file).unwrap();
-    let integer: f64 = examples.iter().map(|e| cost(base, &e.bytes)).sum();
+    let integer: f64 = examples.iter().map(|e| integer::cost(base, &e.bytes)).sum();
     assert!(float < 2500.0, "nothing was learned: {float}");
     assert!((integer / float - 1.0).abs() < 0.02, "float {float}, integers {integer}");
 }

@@ -1,35 +1,51 @@
 //! Training of base models.
 
 pub mod adam;
+pub mod checkpoint;
+pub mod corpus;
+pub mod curve;
 pub mod data;
+mod error;
 pub mod evoformer;
 #[cfg(test)]
 mod gradients;
+pub mod integer;
 pub mod layers;
+mod learn;
 pub mod mixing;
 pub mod net;
+mod outputs;
 pub mod quantise;
 pub mod run;
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+pub use error::BaseError;
+
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::align::Alignment;
 use crate::base::Resident;
 use crate::files::write_atomic;
 use crate::fit::encode::{Job, encode, with_big_stack};
 use codec_core::limits::Profile;
+use codec_core::neural::base::Base;
 use codec_core::neural::shape::{Evoformer, Shape};
 use codec_core::predict::prior::PRIOR;
 use data::Example;
 use net::Net;
 use run::{Progress, Settings};
 
-/// Sizes that ship, by name: the network, and the profile whose memory it is made for.
-pub const SIZES: [(&str, Shape, Profile); 3] =
-    [("nano", NANO, Profile::Small), ("micro", MICRO, Profile::Medium), ("small", SMALL, Profile::Host)];
+/// Sizes by name: the network, and the profile whose memory it is made for. Those with `-evoformer` have about the flash
+/// and the operations of their namesakes.
+pub const SIZES: [(&str, Shape, Profile); 7] = [
+    ("nano", NANO, Profile::Small),
+    ("nano-evoformer", NANO_EVOFORMER, Profile::Small),
+    ("micro", MICRO, Profile::Medium),
+    ("micro-evoformer", MICRO_EVOFORMER, Profile::Medium),
+    ("small", SMALL, Profile::Host),
+    ("host", HOST, Profile::Host),
+    ("48x256", LARGEST, Profile::Host),
+];
 
 const NANO: Shape = Shape {
     gram_log2: 10,
@@ -44,17 +60,38 @@ const NANO: Shape = Shape {
 };
 const MICRO: Shape = Shape { gram_log2: 12, gram_dim: 16, hidden: 160, ring_log2: 15, index_log2: 12, ..NANO };
 const SMALL: Shape = Shape { state: 160, state_dim: 32, ..MICRO };
+const NANO_EVOFORMER: Shape = Shape {
+    hidden: 40,
+    layers: 0,
+    evoformer: Evoformer { blocks: 1, channels: 16, heads: 2, window_log2: 3, pair: 8, outer: 4, transition: 32 },
+    ring_log2: 12,
+    ..NANO
+};
+const MICRO_EVOFORMER: Shape = Shape {
+    hidden: 112,
+    layers: 0,
+    evoformer: Evoformer { blocks: 1, channels: 24, heads: 2, window_log2: 4, pair: 8, outer: 4, transition: 48 },
+    ..MICRO
+};
+const HOST: Shape = Shape {
+    gram_log2: 14,
+    evoformer: Evoformer { blocks: 4, channels: 64, heads: 4, window_log2: 4, pair: 16, outer: 8, transition: 128 },
+    ..SMALL
+};
+/// The Evoformer of the original: 48 blocks of 256 channels.
+const LARGEST: Shape = Shape {
+    state: 0,
+    state_dim: 0,
+    evoformer: Evoformer { blocks: 48, channels: 256, heads: 8, window_log2: 4, pair: 32, outer: 8, transition: 508 },
+    ..MICRO
+};
 
-/// Longest piece that a file is cut into, bytes.
-const PIECE: usize = 16 << 10;
-/// One file in so many is held back: the last stage is trained on those, and losses are told of them.
-const HELD_BACK: usize = 12;
 /// Bytes that there must be for every stream that is read side by side.
 const BYTES_A_LANE: u64 = 4 << 10;
-/// Most files that the last stage is trained on.
-const MIX_FILES: usize = 300;
-/// Most bytes of each.
-const MIX_BYTES: usize = 16 << 10;
+/// Pieces of files that there must be for every stream.
+const PIECES_A_LANE: usize = 4;
+/// Streams, where there are pieces for them.
+const LEAST_LANES: usize = 4;
 
 /// What `gmcf train base` was asked for.
 #[derive(Clone, Debug)]
@@ -71,11 +108,26 @@ pub struct BaseArgs {
     pub seed: u64,
     /// Threads; the result depends on their number.
     pub threads: usize,
+    /// File to draw the learning curve to, as SVG.
+    pub curve: Option<PathBuf>,
+    /// Where the run is kept, so that it can go on after an interruption.
+    pub checkpoint: Option<Keep>,
+}
+
+/// Where a run is kept.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// The file. The run goes on from it where there is one.
+    pub path: PathBuf,
+    /// Time between two checkpoints; the end of an epoch makes one too.
+    pub every: Duration,
 }
 
 /// What a stage of the training has to say.
 #[derive(Clone, Copy, Debug)]
 pub enum Watched {
+    /// The run goes on from its checkpoint, which stands here.
+    Resumed(Progress),
     /// The network learns.
     Network(Progress),
     /// The last stage learns: files done, and in all.
@@ -91,100 +143,62 @@ pub struct Outcome {
     pub held_back: (usize, u64),
     /// What the network alone makes of them, in floating point.
     pub float: f64,
+    /// What the network alone makes of them, in the integers of the model.
+    pub integer: f64,
     /// GMCF files of them, with the integer model.
     pub coded: u64,
     /// Bytes of the model.
     pub model: u64,
 }
 
-/// Files of a folder and all folders in it, in the order of their paths.
-fn files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    entries.sort_by_key(fs::DirEntry::path);
-    for entry in entries {
-        let kind = entry.file_type()?;
-        if kind.is_dir() {
-            files(&entry.path(), found)?;
-        } else if kind.is_file() {
-            found.push(entry.path());
-        }
-    }
-    Ok(())
-}
-
-/// Which files are held back: whole folders, since neighbours are alike, or single files where there is one folder.
-/// `names` are the paths within the folder that was named, so that it does not matter where that lies.
-fn held_back(names: &[PathBuf]) -> Vec<bool> {
-    let folders: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
-    let key =
-        |name: &'_ Path| if folders.len() > 1 { name.parent().unwrap_or(name).to_owned() } else { name.to_owned() };
-    let hash = |key: &Path| {
-        let bytes = key.as_os_str().as_encoded_bytes();
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
-    };
-    let keys: BTreeSet<PathBuf> = names.iter().map(|name| key(name)).collect();
-    let mut keys: Vec<PathBuf> = keys.into_iter().collect();
-    keys.sort_by_key(|key| hash(key));
-    keys.truncate(keys.len().div_ceil(HELD_BACK).min(keys.len().saturating_sub(1)));
-    names.iter().map(|name| keys.contains(&key(name))).collect()
+/// How to train on so many bytes in so many pieces.
+fn settings(args: &BaseArgs, bytes: u64, pieces: usize) -> Settings {
+    let defaults = Settings::default();
+    // Few files make few steps: they had better be small. And a stream without a piece would end the epoch.
+    let lanes = (bytes / BYTES_A_LANE).min((pieces / PIECES_A_LANE) as u64) as usize;
+    let lanes = lanes.clamp(LEAST_LANES, defaults.lanes).min(pieces).max(1);
+    let threads = args.threads.clamp(1, lanes);
+    Settings { seed: args.seed, epochs: args.epochs, threads, lanes: lanes / threads * threads, ..defaults }
 }
 
 /// Trains a base model on folders of files.
 ///
 /// # Errors
-/// When a folder cannot be read or has too little in it, or the model cannot be written.
-pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> io::Result<Outcome> {
-    let (_, shape, profile) =
-        SIZES.into_iter().find(|(name, ..)| *name == args.size).ok_or_else(|| io::Error::other("no such size"))?;
-    let (mut paths, mut names) = (Vec::new(), Vec::new());
-    for folder in &args.folders {
-        let start = paths.len();
-        files(folder, &mut paths)?;
-        names.extend(paths[start..].iter().map(|path| path.strip_prefix(folder).unwrap_or(path).to_path_buf()));
-    }
-    let (mut learned, mut held) = (Vec::new(), Vec::new());
-    for (path, is_held_back) in paths.iter().zip(held_back(&names)) {
-        let bytes = fs::read(path)?;
-        if is_held_back && held.len() < MIX_FILES {
-            held.extend(bytes.chunks(MIX_BYTES).next().map(<[u8]>::to_vec));
-        } else {
-            learned.extend(bytes.chunks(PIECE).map(<[u8]>::to_vec));
-        }
-    }
-    if held.is_empty() || learned.is_empty() {
-        return Err(io::Error::other("too few files: some are held back to see what was learned"));
-    }
-    let total: u64 = learned.iter().map(|piece| piece.len() as u64).sum();
-    let examples: Vec<Example> = learned.into_iter().map(|piece| Example::new(piece, &shape)).collect();
+/// [`BaseError`]: before anything is learned when the size is unknown, a folder cannot be read or has too little in it,
+/// a file could not be written, or the checkpoint is of another run; later when one can no longer be written.
+pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> Result<Outcome, BaseError> {
+    let size = SIZES.into_iter().find(|(name, ..)| *name == args.size);
+    let (_, shape, profile) = size.ok_or_else(|| BaseError::Size { found: args.size.clone() })?;
+    let kept = args.checkpoint.as_ref().map(|keep| &*keep.path);
+    let others: Vec<&Path> = args.curve.as_deref().into_iter().chain(kept).collect();
+    outputs::check(&args.output, &others)?;
+    let corpus = corpus::read(&args.folders, &[&[&*args.output], &others[..]].concat())?;
+    let learned: u64 = corpus.learned.iter().map(|piece| piece.len() as u64).sum();
+    let settings = settings(args, learned, corpus.learned.len());
     let net = Net::new(shape);
-    let mut parameters = net.init(args.seed);
-    let (threads, defaults) = (args.threads.max(1), Settings::default());
-    // Few files make few steps: they had better be small.
-    let lanes = (total / BYTES_A_LANE).clamp(4, defaults.lanes as u64) as usize;
-    let lanes = lanes.next_multiple_of(threads);
-    let settings = Settings { seed: args.seed, epochs: args.epochs, threads, lanes, ..defaults };
-    run::train(&net, &mut parameters, &examples, &settings, |progress| watch(Watched::Network(progress)));
+    let (parameters, curve) = learn::learn(&net, &corpus, &settings, args, watch)?;
+    let held = corpus.held;
+    let examples: Vec<Example> = held.iter().map(|file| Example::new(file.clone(), &shape)).collect();
+    let float = run::measure(&net, &parameters, &examples, settings.threads).iter().sum();
     drop(examples);
-    let held_examples: Vec<Example> = held.iter().map(|file| Example::new(file.clone(), &shape)).collect();
-    let float = run::measure(&net, &parameters, &held_examples, threads).iter().sum();
-    let refused = |error: codec_core::Error| io::Error::other(error.to_string());
     let mut mix = quantise::untrained_mix();
     let layers = quantise::layers(&net, &parameters);
     with_big_stack(|| {
         let model = |mix: &[i16]| quantise::seal(&layers, mix);
         mixing::train(&held, profile, &mut mix, model, |done, all| watch(Watched::Mix(done, all)))
-    })
-    .map_err(refused)?;
-    let file = quantise::seal(&layers, &mix).map_err(refused)?;
-    let resident = Resident::open(&file).map_err(refused)?;
+    })?;
+    let file = quantise::seal(&layers, &mix)?;
+    let (base, _) = Base::open(&file)?;
+    let integer = integer::measure(base, &held, settings.threads).iter().sum();
+    let resident = Resident::open(&file)?;
     let coded = with_big_stack(|| {
         held.iter().try_fold(0, |sum, new| {
             let job = Job { new, old: None, profile, prior: PRIOR, base: Some(resident) };
-            Ok(sum + encode(&job, &Alignment::default(), false)?.bytes.len() as u64)
+            Ok::<_, codec_core::Error>(sum + encode(&job, &Alignment::default(), false)?.bytes.len() as u64)
         })
-    })
-    .map_err(refused)?;
-    write_atomic(&args.output, &file)?;
-    let held_bytes = held.iter().map(|file| file.len() as u64).sum();
-    Ok(Outcome { learned: total, held_back: (held.len(), held_bytes), float, coded, model: file.len() as u64 })
+    })?;
+    write_atomic(&args.output, &file).map_err(BaseError::io("write", &args.output))?;
+    learn::draw(&curve, args)?;
+    let held_back = (held.len(), held.iter().map(|file| file.len() as u64).sum());
+    Ok(Outcome { learned, held_back, float, integer, coded, model: file.len() as u64 })
 }

@@ -88,6 +88,28 @@ pub struct Scratch {
     pub costs: Vec<f32>,
 }
 
+impl Memory {
+    /// All that is remembered, a vector for each part.
+    pub(super) fn save(&self) -> Vec<Vec<f32>> {
+        let Self { recurrent, columns } = self;
+        let mut saved = columns.save();
+        saved.push(recurrent.clone());
+        saved
+    }
+
+    /// Takes back what [`Memory::save`] gave; `false`, and nothing changed, when it is of another network.
+    pub(super) fn restore(&mut self, mut saved: Vec<Vec<f32>>) -> bool {
+        let Self { recurrent, columns } = self;
+        match saved.pop() {
+            Some(last) if last.len() == recurrent.len() && columns.restore(saved) => {
+                *recurrent = last;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 pub(super) fn sized(data: &mut Vec<f32>, len: usize) -> &mut [f32] {
     data.resize(len, 0.0);
     &mut data[..]

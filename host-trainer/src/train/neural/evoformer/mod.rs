@@ -56,6 +56,29 @@ impl Memory {
         let kept = || Kept(widths(sizes).map(|width| vec![0.0; columns * width]));
         Self { seen: vec![0; lanes], present: vec![0; columns], kept: (0..sizes.blocks).map(|_| kept()).collect() }
     }
+
+    /// All that is remembered, a vector for each part.
+    pub fn save(&self) -> Vec<Vec<f32>> {
+        let Self { seen, present, kept } = self;
+        // Small numbers: floats hold them as they are.
+        let counts = seen.iter().map(|seen| *seen as f32).collect();
+        let rows = present.iter().map(|rows| f32::from(*rows)).collect();
+        [counts, rows].into_iter().chain(kept.iter().flat_map(|kept| kept.0.iter().cloned())).collect()
+    }
+
+    /// Takes back what [`Memory::save`] gave; `false`, and nothing changed, when it is of another network.
+    pub fn restore(&mut self, saved: Vec<Vec<f32>>) -> bool {
+        if !self.save().iter().map(Vec::len).eq(saved.iter().map(Vec::len)) {
+            return false;
+        }
+        let Self { seen, present, kept } = self;
+        let mut saved = saved.into_iter();
+        let (counts, rows) = (saved.next().unwrap_or_default(), saved.next().unwrap_or_default());
+        seen.iter_mut().zip(counts).for_each(|(to, from)| *to = from as usize);
+        present.iter_mut().zip(rows).for_each(|(to, from)| *to = from as u16);
+        kept.iter_mut().flat_map(|kept| &mut kept.0).zip(saved).for_each(|(to, from)| *to = from);
+        true
+    }
 }
 
 /// Memory of a run.
