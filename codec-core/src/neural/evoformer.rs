@@ -154,6 +154,8 @@ struct Work<'m> {
 }
 
 impl<'a> Evoformer<'a> {
+    /// Apart, so that models without an Evoformer take no stack for one.
+    #[inline(never)]
     pub(super) fn cut(from: &mut Cut<'a>, shape: &Shape) -> Result<Self, Error> {
         let s = &shape.evoformer;
         let input = Linear::cut(from, "evoformer.input", s.channels, shape.embedded())?;

@@ -74,16 +74,22 @@ pub fn rebuild(old: OldFile, patch: &mut HostFile, slot: &mut Slot, counter: &Co
     })
 }
 
+/// Gives the decoder its base model. Never inlined: decoding has no stack to spare for what opening takes.
+#[cfg(feature = "base")]
+#[inline(never)]
+fn hold(decoder: &mut Decoder) -> Result<(), Failure> {
+    let (model, id) = codec_core::neural::base::Base::open(MODEL)?;
+    decoder.base().set(codec_core::neural::Held::new(model, id));
+    Ok(())
+}
+
 /// Everything that is measured. Never inlined, so that its frame lies below the point where painting began.
 #[inline(never)]
 fn run(patch: &mut HostFile, slot: &mut Slot, input: &mut [u8], output: &mut [u8]) -> Result<(), Failure> {
     static DECODER: ConstStaticCell<Decoder> = ConstStaticCell::new(Decoder::with_base(Old::NEW, NO_BASE));
     let decoder = DECODER.take();
     #[cfg(feature = "base")]
-    {
-        let (model, id) = codec_core::neural::base::Base::open(MODEL)?;
-        decoder.base().set(codec_core::neural::Held::new(model, id));
-    }
+    hold(decoder)?;
     loop {
         let filled = patch.read(input)?;
         let mut rest = &input[..filled];
