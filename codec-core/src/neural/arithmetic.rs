@@ -40,9 +40,9 @@ pub(crate) fn products(a: &[u16], b: &[u16]) -> i64 {
     a.iter().zip(b).map(|(a, b)| i64::from(signed(*a) * signed(*b))).sum()
 }
 
-/// Writes `x` divided by the root of its mean square to `to`. At most 2^9 numbers.
+/// Writes `x` divided by the root of its mean square to `to`. At most 2^8 numbers.
 pub(crate) fn normalise(x: &[u16], to: &mut [u16]) {
-    // Squares in Q15: 512 of them fit 32 bits.
+    // Squares in Q15, at most 2^23: 256 of them fit 32 bits.
     let square = |x: &u16| (signed(*x) * signed(*x)) as u32 >> 7;
     let mean = x.iter().map(square).sum::<u32>() / x.len().max(1) as u32 + LEAST_SQUARE;
     // Q22, so its root is in Q11: at least 64, at most 2^15.
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(normalised(&[10, -7, 3]), [320, -224, 96]);
         assert_eq!(normalised(&[i16::MIN; 3]), [-2048; 3]);
         // All that is allowed, as large as it can be.
-        assert_eq!(normalised(&[i16::MIN; 512])[0], -2048);
+        assert_eq!(normalised(&[i16::MIN; 256])[0], -2048);
     }
 
     fn shares(scores: &[i32]) -> Vec<i32> {

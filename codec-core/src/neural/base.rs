@@ -188,7 +188,7 @@ pub(crate) struct Recurrent<'a> {
     pub(crate) state: Linear<'a>,
 }
 
-/// Most channels of an Evoformer, a multiple of 4.
+/// Most channels of an Evoformer, a multiple of 4; the norm takes no more.
 const MAX_CHANNELS: usize = 256;
 /// Most blocks.
 const MAX_BLOCKS: u8 = 64;

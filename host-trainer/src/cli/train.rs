@@ -145,7 +145,10 @@ mod tests {
     fn an_unknown_size_names_the_sizes() {
         let error = refuse(BaseError::Size { found: "huge".into() });
         let text = error.message();
-        assert!(text.contains("`huge`") && text.contains("nano, micro, small"), "{text}");
+        assert!(
+            text.contains("`huge`") && text.contains("nano, nano-evoformer, micro, micro-evoformer, small"),
+            "{text}"
+        );
         assert_eq!(error.exit_code(), crate::cli::exit::USAGE);
     }
 }

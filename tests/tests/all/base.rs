@@ -361,11 +361,11 @@ fn training_that_cannot_end_well_does_not_start() {
     assert!(few(&[("a", "1"), ("b", "2"), ("c", "3")]).contains("too little to learn from (2 bytes)"));
 }
 
-/// The integers of an Evoformer, its rows, windows and pairs included: a small model that lies beside this test, and what
+/// The integers of an Evoformer, its rows, windows and pairs included: a small model that lies beside the golden vectors, and what
 /// it makes of two files.
 #[test]
 fn golden_containers_of_an_evoformer() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/evoformer.gmcf");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/base/evoformer.gmcf");
     if std::env::var_os("GMCF_BLESS").is_some() {
         std::fs::write(&path, small_evoformer()).unwrap();
     }
