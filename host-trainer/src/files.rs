@@ -5,6 +5,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+/// End of the names of files that are being written.
+pub const UNFINISHED: &str = ".gmcf.tmp";
+
 /// Reads all of `path`; `-` is the standard input.
 ///
 /// # Errors
@@ -37,18 +40,51 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
         out.write_all(bytes)?;
         return out.flush();
     }
-    let existing = match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(meta) if !meta.is_file() => return OpenOptions::new().write(true).open(path)?.write_all(bytes),
-        Ok(meta) => Some(meta.permissions()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    // A link keeps pointing at what it points at: its target is replaced, not the link.
-    let target = if existing.is_some() { fs::canonicalize(path)? } else { path.to_path_buf() };
-    let temporary = Temporary::create(&target)?;
-    temporary.fill(bytes, existing)?;
-    temporary.rename_to(&target)
+    match Target::of(path)? {
+        Target::Direct => OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        Target::Replaced { path, permissions } => {
+            let temporary = Temporary::create(&path)?;
+            temporary.fill(bytes, permissions)?;
+            temporary.rename_to(&path)
+        }
+    }
+}
+
+/// Whether [`write_atomic`] has what it needs to write to `path`: nothing is written, and nothing left.
+///
+/// # Errors
+/// The system's error.
+pub fn check_writable(path: &Path) -> io::Result<()> {
+    if is_stream(path) {
+        return Ok(());
+    }
+    if let Target::Replaced { path, .. } = Target::of(path)? {
+        Temporary::create(&path)?;
+    }
+    Ok(())
+}
+
+/// How a path is written to.
+enum Target {
+    /// As it is: it is no regular file.
+    Direct,
+    /// By a file that takes its name, with the permissions of the one that has it now.
+    Replaced { path: PathBuf, permissions: Option<fs::Permissions> },
+}
+
+impl Target {
+    fn of(path: &Path) -> io::Result<Self> {
+        match fs::metadata(path) {
+            Ok(meta) if meta.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+            Ok(meta) if !meta.is_file() => Ok(Self::Direct),
+            // A link keeps pointing at what it points at: its target is replaced, not the link.
+            Ok(meta) => Ok(Self::Replaced { path: fs::canonicalize(path)?, permissions: Some(meta.permissions()) }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self::Replaced { path: path.to_path_buf(), permissions: None })
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Writes `bytes` to a new file that only its owner may read; an existing one is never replaced.
@@ -77,7 +113,7 @@ impl Temporary {
         for attempt in 0..100_u32 {
             let mut hidden = OsString::from(".");
             hidden.push(name);
-            hidden.push(format!(".{}-{attempt}.gmcf.tmp", std::process::id()));
+            hidden.push(format!(".{}-{attempt}{UNFINISHED}", std::process::id()));
             let path = target.with_file_name(hidden);
             match OpenOptions::new().write(true).create_new(true).open(&path) {
                 Ok(_) => return Ok(Self { path, renamed: false }),

@@ -1,9 +1,9 @@
 //! What the layers of the network are made of: numbers of 16 bit in Q11, sums of 64.
 
+use super::shape::LEAST_SQUARE;
+
 /// Largest number of weights that [`softmax`] gives.
 pub(crate) const MOST_WEIGHTS: usize = 16;
-/// Added to the mean square in [`normalise`], Q15: the square of about 0.03.
-const LEAST_SQUARE: u32 = 33;
 /// `log2(e)` in Q14.
 const LOG2_E: i64 = 23637;
 
@@ -55,7 +55,7 @@ pub(crate) fn normalise(x: &[u16], to: &mut [u16]) {
 }
 
 /// Replaces scores in Q11 by weights in Q15 that add up to at most 1: their exponentials, divided by the sum of these.
-pub(crate) fn softmax(scores: &mut [i32]) {
+fn softmax(scores: &mut [i32]) {
     let highest = scores.iter().copied().max().unwrap_or(0);
     let mut sum = 0;
     for score in scores.iter_mut() {
@@ -76,11 +76,32 @@ pub(crate) fn softmax(scores: &mut [i32]) {
     scores.iter_mut().for_each(|score| *score = (*score * inverse) >> 15);
 }
 
-/// The sum of values, each times its weight in Q15, at `channel`.
+/// The sum of values, each times its weight in Q15.
 #[inline]
-pub(crate) fn weighted<'a>(weights: &[i32], values: impl Iterator<Item = &'a u16>) -> u16 {
+fn weighted<'a>(weights: &[i32], values: impl Iterator<Item = &'a u16>) -> u16 {
     let sum: i32 = weights.iter().zip(values).map(|(weight, value)| weight * signed(*value)).sum();
     narrow(sum >> 15)
+}
+
+/// What attention with these scores (Q11) draws from the `values` at these places, as many from each as `to` has room
+/// for.
+pub(crate) fn draw(scores: &mut [i32], places: &[usize], values: &[u16], to: &mut [u16]) {
+    softmax(scores);
+    for (i, to) in to.iter_mut().enumerate() {
+        *to = weighted(scores, places.iter().map(|place| &values[place + i]));
+    }
+}
+
+/// Cuts pieces off the memory.
+pub(crate) struct Carve<'m>(pub(crate) &'m mut [u16]);
+
+impl<'m> Carve<'m> {
+    /// The next `words`.
+    pub(crate) fn next(&mut self, words: usize) -> &'m mut [u16] {
+        let (piece, rest) = core::mem::take(&mut self.0).split_at_mut(words);
+        self.0 = rest;
+        piece
+    }
 }
 
 #[cfg(test)]

@@ -160,6 +160,11 @@ impl<'a> Linear<'a> {
         self.write_from(0, x, to);
     }
 
+    /// Writes all rows, 0 for those below.
+    pub(super) fn write_rectified(&self, x: &[u16], to: &mut [u16]) {
+        to.iter_mut().enumerate().for_each(|(i, to)| *to = narrow(self.row(i, x).max(0)));
+    }
+
     /// Adds all rows to `to`.
     pub(super) fn add(&self, x: &[u16], to: &mut [u16]) {
         to.iter_mut().enumerate().for_each(|(i, to)| add(to, self.row(i, x)));

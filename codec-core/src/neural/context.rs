@@ -24,6 +24,13 @@ pub struct Features {
     pub rows: [Row; ROWS],
 }
 
+impl Features {
+    /// Which rows there are, a bit for each, the first lowest.
+    pub fn found(&self) -> u16 {
+        self.rows.iter().rev().fold(0, |found, row| found << 1 | u16::from(row.agree > 0))
+    }
+}
+
 /// The text around the next byte, kept up to date byte by byte.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Context {

@@ -7,7 +7,7 @@
 //! step takes its input normalised and adds to it. Rows that are absent from a column take no part in it. (Pairs come
 //! first, as in AlphaFold-Multimer, so that the last block's pairs are of use.)
 
-use super::arithmetic::{MOST_WEIGHTS, add, narrow, normalise, products, signed, softmax, weighted};
+use super::arithmetic::{Carve, MOST_WEIGHTS, add, draw, narrow, normalise, products, signed};
 use super::base::{Cut, Embedding, Linear};
 use super::rows::ROWS;
 use super::shape::{ALIGNED, ROW_DIM, Shape};
@@ -85,17 +85,6 @@ pub(super) const fn words(shape: &Shape) -> usize {
     2 + s.window() + s.blocks * kept(shape) + column + pairs + widest
 }
 
-/// Cuts pieces off the memory.
-struct Carve<'m>(&'m mut [u16]);
-
-impl<'m> Carve<'m> {
-    fn next(&mut self, words: usize) -> &'m mut [u16] {
-        let (piece, rest) = core::mem::take(&mut self.0).split_at_mut(words);
-        self.0 = rest;
-        piece
-    }
-}
-
 /// The columns that the newest one sees: how many there are, and which rows each has.
 struct Columns<'m> {
     /// Columns seen, at most the window.
@@ -117,10 +106,15 @@ impl Columns<'_> {
         self.present[self.slot(back)] >> row & 1 != 0
     }
 
+    /// Rows that the newest column shares with the one `back` before it.
+    fn shared(&self, back: usize) -> impl Iterator<Item = usize> {
+        let both = self.present[self.at] & self.present[self.slot(back)];
+        (0..ALIGNED).filter(move |row| both >> row & 1 != 0)
+    }
+
     /// Rows of the newest column.
     fn rows(&self) -> impl Iterator<Item = usize> {
-        let present = self.present[self.at];
-        (0..ALIGNED).filter(move |row| present >> row & 1 != 0)
+        self.shared(0)
     }
 }
 
@@ -239,9 +233,7 @@ impl<'a> Evoformer<'a> {
 
 /// A transition on top of `x`.
 fn transition(up: &Linear<'_>, down: &Linear<'_>, normal: &[u16], inside: &mut [u16], x: &mut [u16]) {
-    for (i, inside) in inside.iter_mut().enumerate() {
-        *inside = narrow(up.row(i, normal).max(0));
-    }
+    up.write_rectified(normal, inside);
     down.add(inside, x);
 }
 
@@ -286,10 +278,7 @@ impl Work<'_> {
                     places[seen] = place(back) * d + at;
                     seen += 1;
                 }
-                softmax(&mut scores[..seen]);
-                for (i, to) in drawn[at..at + width].iter_mut().enumerate() {
-                    *to = weighted(&scores[..seen], places[..seen].iter().map(|place| &values[place + i]));
-                }
+                draw(&mut scores[..seen], &places[..seen], values, &mut drawn[at..at + width]);
             }
             block.row_out.add(drawn, piece_mut(self.x, row, d));
         }
@@ -315,10 +304,7 @@ impl Work<'_> {
                     places[seen] = other * 3 * d + 2 * d + at;
                     seen += 1;
                 }
-                softmax(&mut scores[..seen]);
-                for (i, to) in drawn[at..at + width].iter_mut().enumerate() {
-                    *to = weighted(&scores[..seen], places[..seen].iter().map(|place| &self.column[place + i]));
-                }
+                draw(&mut scores[..seen], &places[..seen], self.column, &mut drawn[at..at + width]);
             }
             block.column_out.add(drawn, piece_mut(self.x, row, d));
         }
@@ -337,13 +323,11 @@ impl Work<'_> {
         }
         let product = &mut self.wide[..c * c];
         for back in 0..columns.count {
-            let shared = columns.rows().filter(|row| columns.has(back, *row));
-            let share = SHARES[shared.count()];
+            let share = SHARES[columns.shared(back).count()];
             for (i, to) in product.iter_mut().enumerate() {
                 let (of_this, of_that) = (i / c, i % c);
                 let sum: i64 = columns
-                    .rows()
-                    .filter(|row| columns.has(back, *row))
+                    .shared(back)
                     .map(|row| {
                         let that = kept[(columns.slot(back) * ALIGNED + row) * c + of_that];
                         i64::from(signed(self.outer[row * c + of_this]) * signed(that))

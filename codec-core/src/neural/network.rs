@@ -1,6 +1,6 @@
 //! The network in integers: activations in Q11, the recurrent state in Q15, weights of 8 bit, sums of 32.
 
-use super::arithmetic::narrow;
+use super::arithmetic::{Carve, narrow};
 use super::base::Base;
 use super::context::Features;
 use super::evoformer::{self, Evoformer};
@@ -53,21 +53,17 @@ pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
     let (x, rest) = rest.split_at_mut(shape.inputs());
     let (embedded, further) = x.split_at_mut(shape.embedded());
     let (recurrent, aligned) = further.split_at_mut(shape.state);
-    let (grams, mut left) = embedded.split_at_mut(features.grams.len() * shape.gram_dim);
+    let mut left = Carve(&mut *embedded);
+    let grams = left.next(features.grams.len() * shape.gram_dim);
     for (i, (hash, to)) in features.grams.iter().zip(grams.chunks_exact_mut(shape.gram_dim.max(1))).enumerate() {
         base.grams.read(i, *hash, to);
     }
-    let mut next = |dim: usize| {
-        let (to, after) = core::mem::take(&mut left).split_at_mut(dim);
-        left = after;
-        to
-    };
     for ((table, byte), dim) in base.bytes.iter().zip(features.bytes).zip(BYTE_DIMS) {
-        table.read(usize::from(byte), next(dim), false);
+        table.read(usize::from(byte), left.next(dim), false);
     }
-    base.lane.read(usize::from(features.lane), next(LANE_DIM), false);
+    base.lane.read(usize::from(features.lane), left.next(LANE_DIM), false);
     for (i, row) in features.rows.iter().enumerate() {
-        let to = next(ROW_DIM);
+        let to = left.next(ROW_DIM);
         base.row_agree.read(i * LONGEST as usize + usize::from(row.agree), to, false);
         if row.agree > 0 {
             base.row_bytes.read(usize::from(row.byte), to, true);
@@ -77,13 +73,10 @@ pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
         *x = (*state as i16 >> 4) as u16;
     }
     if let Some(evoformer) = &base.evoformer {
-        let found = features.rows.iter().rev().fold(0, |found, row| found << 1 | u16::from(row.agree > 0));
-        evoformer.column(shape, columns, embedded, found, aligned);
+        evoformer.column(shape, columns, embedded, features.found(), aligned);
     }
     let (a, b) = rest[..2 * shape.hidden].split_at_mut(shape.hidden);
-    for (i, a) in a.iter_mut().enumerate() {
-        *a = narrow(base.layers[0].row(i, x).max(0));
-    }
+    base.layers[0].write_rectified(x, a);
     for layer in &base.layers[1..=shape.layers] {
         for (i, b) in b.iter_mut().enumerate() {
             *b = narrow(layer.row(i, a).max(0).saturating_add(i32::from(a[i] as i16)));

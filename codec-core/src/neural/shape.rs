@@ -12,6 +12,8 @@ pub const ROW_DIM: usize = 16;
 /// Nodes of the tree over a byte's bits; node 0 is not used.
 pub const NODES: usize = 256;
 
+/// Added to the mean square where the Evoformer normalises, in units of 2^-15: the square of about 0.03.
+pub const LEAST_SQUARE: u32 = 33;
 /// Rows of the Evoformer's alignment: the history, and what was found.
 pub const ALIGNED: usize = 1 + ROWS;
 

@@ -365,8 +365,8 @@ fn training_that_cannot_end_well_does_not_start() {
 /// it makes of two files.
 #[test]
 fn golden_containers_of_an_evoformer() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/base/evoformer.gmcf");
-    if std::env::var_os("GMCF_BLESS").is_some() {
+    let path = crate::golden::golden().join("base/evoformer.gmcf");
+    if std::env::var_os("GMCF_BLESS").is_some_and(|value| value == "1") {
         std::fs::write(&path, small_evoformer()).unwrap();
     }
     let file = std::fs::read(&path).unwrap();

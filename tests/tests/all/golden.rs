@@ -48,7 +48,7 @@ fn read(path: &str) -> Vec<u8> {
     fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn golden() -> PathBuf {
+pub(crate) fn golden() -> PathBuf {
     folder().join("golden")
 }
 

@@ -153,6 +153,7 @@ mod tests {
     use crate::train::neural::data::Example;
     use crate::train::neural::net::Net;
     use crate::train::neural::run::Run;
+    use codec_core::neural::shape::Evoformer;
 
     const SHAPE: Shape = Shape {
         gram_log2: 2,
@@ -161,7 +162,7 @@ mod tests {
         layers: 0,
         state: 4,
         state_dim: 4,
-        evoformer: codec_core::neural::shape::Evoformer::NONE,
+        evoformer: Evoformer::NONE,
         ring_log2: 6,
         index_log2: 4,
     };

@@ -1,6 +1,7 @@
 //! The files that are learned from, and those that are held back.
 
 use super::error::BaseError;
+use crate::files::UNFINISHED;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -14,8 +15,6 @@ const HELD_BACK: usize = 12;
 const MIX_FILES: usize = 300;
 /// Most bytes of each.
 const MIX_BYTES: usize = 16 << 10;
-/// End of the names of files that are being written.
-const UNFINISHED: &str = ".gmcf.tmp";
 
 /// What there is to learn from.
 #[derive(Clone, Debug)]

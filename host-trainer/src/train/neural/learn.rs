@@ -17,7 +17,8 @@ const SHORT: Duration = Duration::from_secs(10);
 /// Learns from the files of a corpus, from the checkpoint on where there is one: parameters and curve.
 ///
 /// # Errors
-/// What [`Checkpoint`] refuses, [`BaseError::Input`] when the files do not make one step, and [`BaseError::Io`] when a checkpoint or a curve cannot be written.
+/// What [`Checkpoint`] refuses, [`BaseError::Input`] when the files do not make one step, and [`BaseError::Io`] when a
+/// checkpoint or a curve cannot be written.
 pub(super) fn learn(
     net: &Net,
     corpus: &Corpus,

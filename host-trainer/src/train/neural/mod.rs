@@ -28,7 +28,6 @@ use crate::base::Resident;
 use crate::files::write_atomic;
 use crate::fit::encode::{Job, encode, with_big_stack};
 use codec_core::limits::Profile;
-use codec_core::neural::base::Base;
 use codec_core::neural::shape::{Evoformer, Shape};
 use codec_core::predict::prior::PRIOR;
 use data::Example;
@@ -188,9 +187,8 @@ pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> Result<Outcome
         mixing::train(&held, profile, &mut mix, model, |done, all| watch(Watched::Mix(done, all)))
     })?;
     let file = quantise::seal(&layers, &mix)?;
-    let (base, _) = Base::open(&file)?;
-    let integer = integer::measure(base, &held, settings.threads).iter().sum();
     let resident = Resident::open(&file)?;
+    let integer = integer::measure(resident.model, &held, settings.threads).iter().sum();
     let coded = with_big_stack(|| {
         held.iter().try_fold(0, |sum, new| {
             let job = Job { new, old: None, profile, prior: PRIOR, base: Some(resident) };

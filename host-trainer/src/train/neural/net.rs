@@ -5,6 +5,7 @@ use super::layers::{self, GRU_KEPT, Gru, GruGradient};
 use codec_core::neural::context::{Features, GRAMS};
 use codec_core::neural::rows::{LONGEST, ROWS};
 use codec_core::neural::shape::{BYTE_DIMS, LANE_DIM, NODES, ROW_DIM, Shape};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Largest activation: integers of 16 bit in Q11 saturate there, so the network learns with it.
@@ -64,10 +65,10 @@ pub struct Batch<'a> {
 }
 
 /// What a network remembers of the bytes before a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Memory {
     /// State of the recurrent layer, `[lanes, state]`.
-    recurrent: Vec<f32>,
+    pub(super) recurrent: Vec<f32>,
     columns: evoformer::Memory,
 }
 
@@ -89,24 +90,9 @@ pub struct Scratch {
 }
 
 impl Memory {
-    /// All that is remembered, a vector for each part.
-    pub(super) fn save(&self) -> Vec<Vec<f32>> {
-        let Self { recurrent, columns } = self;
-        let mut saved = columns.save();
-        saved.push(recurrent.clone());
-        saved
-    }
-
-    /// Takes back what [`Memory::save`] gave; `false`, and nothing changed, when it is of another network.
-    pub(super) fn restore(&mut self, mut saved: Vec<Vec<f32>>) -> bool {
-        let Self { recurrent, columns } = self;
-        match saved.pop() {
-            Some(last) if last.len() == recurrent.len() && columns.restore(saved) => {
-                *recurrent = last;
-                true
-            }
-            _ => false,
-        }
+    /// Whether `other` can be remembered by the same network in as many streams.
+    pub(super) fn fits(&self, other: &Self) -> bool {
+        self.recurrent.len() == other.recurrent.len() && self.columns.fits(&other.columns)
     }
 }
 

@@ -1,9 +1,8 @@
 //! What a training writes, looked at before it starts: it may take hours.
 
 use super::error::BaseError;
-use crate::files::is_stream;
-use std::fs::{self, OpenOptions};
-use std::io;
+use crate::files::{check_writable, is_stream};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Sees to it that every file can be written when the time comes: `output`, and the `others`, which are written again and
@@ -21,32 +20,15 @@ pub(super) fn check(output: &Path, others: &[&Path]) -> Result<(), BaseError> {
         if others[..i].iter().chain([&output]).any(|other| place(other) == place(path)) {
             return refuse(path, "is named for two things", "give model, curve and checkpoint a file each");
         }
-        writable(path).map_err(BaseError::io("write", path))?;
+        check_writable(path).map_err(BaseError::io("write", path))?;
     }
-    writable(output).map_err(BaseError::io("write", output))
+    check_writable(output).map_err(BaseError::io("write", output))
 }
 
 /// The file that a path names, however it is spelt.
 fn place(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::canonicalize(path).ok().or_else(|| Some(fs::canonicalize(folder).ok()?.join(path.file_name()?)))
-}
-
-/// Whether `path` can be written, as a file beside it shows.
-fn writable(path: &Path) -> io::Result<()> {
-    if is_stream(path) {
-        return Ok(());
-    }
-    match fs::metadata(path) {
-        Ok(meta) if meta.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-        Ok(meta) if !meta.is_file() => return Ok(()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    let beside = target.with_file_name(format!(".{}.gmcf.tmp", std::process::id()));
-    OpenOptions::new().write(true).create_new(true).open(&beside)?;
-    fs::remove_file(&beside)
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ pub struct State {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 struct WorkerState {
     place: Place,
-    memory: Vec<Vec<f32>>,
+    memory: Memory,
     random: u64,
 }
 
@@ -177,8 +177,8 @@ impl<'a> Run<'a> {
         ensure(state.workers.len() == run.workers.len(), "workers")?;
         for (worker, saved) in run.workers.iter_mut().zip(state.workers) {
             ensure(worker.lanes.restore(saved.place), "place")?;
-            ensure(worker.memory.restore(saved.memory), "memory")?;
-            worker.random = saved.random;
+            ensure(worker.memory.fits(&saved.memory), "memory")?;
+            (worker.memory, worker.random) = (saved.memory, saved.random);
         }
         Ok(run)
     }
@@ -187,7 +187,7 @@ impl<'a> Run<'a> {
     pub fn state(&self) -> State {
         let save = |worker: &Worker<'_>| WorkerState {
             place: worker.lanes.place().clone(),
-            memory: worker.memory.save(),
+            memory: worker.memory.clone(),
             random: worker.random,
         };
         State {
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(refused(&|state| state.seen += 1), Some("seen"));
         assert_eq!(refused(&|state| state.seen += 64), Some("adam"));
         assert_eq!(refused(&|state| state.workers.truncate(1)), Some("workers"));
-        assert_eq!(refused(&|state| state.workers[0].memory[0].push(0.0)), Some("memory"));
+        assert_eq!(refused(&|state| state.workers[0].memory.recurrent.push(0.0)), Some("memory"));
         let fewer = Run::resume(&net, &examples[..2], &settings, good.clone()).err();
         assert!(matches!(fewer, Some("seen" | "place")), "{fewer:?}");
         let other = Run::resume(&net, &examples, &Settings { lanes: 8, ..settings }, good.clone()).err();

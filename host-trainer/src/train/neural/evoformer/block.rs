@@ -1,10 +1,9 @@
 //! One block, forward and backward.
 
 use super::plan::Plan;
-use super::{Kept, Layout, widths};
-use crate::train::neural::layers::{linear, linear_back, relu, relu_back, sigmoid};
-use crate::train::neural::net::sized;
-use codec_core::neural::shape::{ALIGNED, Evoformer as Sizes};
+use super::{Kept, Layer, widths};
+use crate::train::neural::layers::{dot, relu, relu_back, sigmoid};
+use codec_core::neural::shape::{ALIGNED, Evoformer as Sizes, LEAST_SQUARE};
 
 /// Layers of a block, in the order of the base model.
 pub(super) const LAYERS: [&str; 14] = [
@@ -38,8 +37,8 @@ const COLUMN_OUT: usize = 11;
 const UP: usize = 12;
 const DOWN: usize = 13;
 
-/// Added to the mean square in a norm; 33 in Q15.
-const LEAST_SQUARE: f32 = 33.0 / 32768.0;
+/// Added to the mean square in a norm.
+const LEAST: f32 = LEAST_SQUARE as f32 / 32768.0;
 
 /// Rows and columns of a block's layer.
 pub(super) fn dims(sizes: &Sizes, layer: usize) -> (usize, usize) {
@@ -64,7 +63,7 @@ pub(super) fn dims(sizes: &Sizes, layer: usize) -> (usize, usize) {
 #[derive(Default)]
 pub(super) struct Tape {
     kept: Kept,
-    /// Normalised inputs of the steps, each behind its factors.
+    /// Normalised inputs of the steps in their order, each behind its factors.
     normal: [(Vec<f32>, Vec<f32>); 7],
     row: Vec<f32>,
     row_shares: Vec<f32>,
@@ -88,7 +87,7 @@ pub(super) fn norm(x: &[f32], (factors, y): &mut (Vec<f32>, Vec<f32>), width: us
     y.clear();
     for x in x.chunks_exact(width) {
         let mean = x.iter().map(|x| x * x).sum::<f32>() / width as f32;
-        let factor = (mean + LEAST_SQUARE).sqrt().recip();
+        let factor = (mean + LEAST).sqrt().recip();
         factors.push(factor);
         y.extend(x.iter().map(|x| x * factor));
     }
@@ -101,10 +100,6 @@ pub(super) fn norm_back((factors, y): &(Vec<f32>, Vec<f32>), dy: &[f32], dx: &mu
         let mean = y.iter().zip(dy).map(|(y, dy)| y * dy).sum::<f32>() / width as f32;
         dx.iter_mut().zip(y.iter().zip(dy)).for_each(|(dx, (y, dy))| *dx += factor * (dy - y * mean));
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 pub(super) fn add_scaled(to: &mut [f32], from: &[f32], scale: f32) {
@@ -125,33 +120,20 @@ fn softmax_back(shares: &[f32], d: &mut [f32]) {
     d.iter_mut().zip(shares).for_each(|(d, share)| *d = share * (*d - mean));
 }
 
-/// The parameters, as a run sees them.
+/// The parameters of a block, as a run sees them.
 pub(super) struct Weights<'a> {
-    pub layout: &'a Layout,
+    pub sizes: &'a Sizes,
+    pub layers: &'a [Layer; LAYERS.len()],
     pub parameters: &'a [f32],
-    pub block: usize,
 }
 
 impl Weights<'_> {
-    /// `y[n, rows] = x[n, columns] * layer`, on top of `y` when `add` is set.
     fn apply(&self, layer: usize, x: &[f32], y: &mut Vec<f32>, add: bool) {
-        let (rows, columns) = dims(&self.layout.sizes, layer);
-        let n = x.len() / columns;
-        let (w, b) = &self.layout.blocks[self.block][layer];
-        let (w, b) = (&self.parameters[w.clone()], &self.parameters[b.clone()]);
-        linear(x, w, Some(b), sized(y, n * rows), (n, columns, rows), add);
+        self.layers[layer].apply(self.parameters, x, y, add);
     }
 
-    /// Gradients of [`Weights::apply`]; that of `x` is returned.
     fn back(&self, layer: usize, x: &[f32], dy: &[f32], gradient: &mut [f32]) -> Vec<f32> {
-        let (rows, columns) = dims(&self.layout.sizes, layer);
-        let n = x.len() / columns;
-        let (w, b) = self.layout.blocks[self.block][layer].clone();
-        let mut dx = vec![0.0; n * columns];
-        let (dw, db) = gradient[w.start..b.end].split_at_mut(w.len());
-        let sizes = (n, columns, rows);
-        linear_back(x, &self.parameters[w], dy, Some(&mut dx), dw, Some(db), sizes, false);
-        dx
+        self.layers[layer].back(self.parameters, x, dy, gradient)
     }
 }
 
@@ -182,12 +164,12 @@ impl Tape {
 
     /// Runs the block over tokens `x` and pairs `z`.
     pub(super) fn run(&mut self, weights: &Weights<'_>, plan: &Plan, x: &mut Vec<f32>, z: &mut Vec<f32>) {
-        let s = &weights.layout.sizes;
+        let s = weights.sizes;
         let (d, c, h) = (s.channels, s.outer, s.heads);
         let width = d / h;
         let [keys, values, outers, triangles] = &mut self.kept.0;
-        norm(x, &mut self.normal[4], d);
-        weights.apply(OUTER, &self.normal[4].1, &mut self.outer, false);
+        norm(x, &mut self.normal[0], d);
+        weights.apply(OUTER, &self.normal[0].1, &mut self.outer, false);
         for (token, outer) in self.outer.chunks_exact(2 * c).enumerate() {
             outers[plan.place(token).1 * c..][..c].copy_from_slice(&outer[c..]);
         }
@@ -207,9 +189,9 @@ impl Tape {
         }
         weights.apply(OUTER_OUT, &self.product, z, true);
 
-        norm(z, &mut self.normal[5], s.pair);
-        weights.apply(TRIANGLE, &self.normal[5].1, &mut self.triangle, false);
-        weights.apply(GATE, &self.normal[5].1, &mut self.gate, false);
+        norm(z, &mut self.normal[1], s.pair);
+        weights.apply(TRIANGLE, &self.normal[1].1, &mut self.triangle, false);
+        weights.apply(GATE, &self.normal[1].1, &mut self.gate, false);
         self.gate.iter_mut().for_each(|gate| *gate = sigmoid(*gate));
         zeroed(&mut self.sums, plan.pairs[plan.seen.len()] * c);
         for (position, seen) in plan.seen.iter().enumerate() {
@@ -231,16 +213,16 @@ impl Tape {
         weights.apply(TRIANGLE_OUT, &self.sums, &mut self.update, false);
         z.iter_mut().zip(self.gate.iter().zip(&self.update)).for_each(|(z, (gate, update))| *z += gate * update);
 
-        norm(z, &mut self.normal[6], s.pair);
-        weights.apply(PAIR_UP, &self.normal[6].1, &mut self.pair_inside, false);
+        norm(z, &mut self.normal[2], s.pair);
+        weights.apply(PAIR_UP, &self.normal[2].1, &mut self.pair_inside, false);
         relu(&mut self.pair_inside);
         weights.apply(PAIR_DOWN, &self.pair_inside, z, true);
 
-        norm(x, &mut self.normal[0], d);
-        norm(z, &mut self.normal[1], s.pair);
-        weights.apply(ROW, &self.normal[0].1, &mut self.row, false);
+        norm(x, &mut self.normal[3], d);
+        norm(z, &mut self.normal[4], s.pair);
+        weights.apply(ROW, &self.normal[3].1, &mut self.row, false);
         let mut biases = Vec::new();
-        weights.apply(BIAS, &self.normal[1].1, &mut biases, false);
+        weights.apply(BIAS, &self.normal[4].1, &mut biases, false);
         for (token, row) in self.row.chunks_exact(3 * d).enumerate() {
             let (_, place) = plan.place(token);
             keys[place * d..][..d].copy_from_slice(&row[d..2 * d]);
@@ -269,8 +251,8 @@ impl Tape {
         }
         weights.apply(ROW_OUT, &self.row_drawn, x, true);
 
-        norm(x, &mut self.normal[2], d);
-        weights.apply(COLUMN, &self.normal[2].1, &mut self.column, false);
+        norm(x, &mut self.normal[5], d);
+        weights.apply(COLUMN, &self.normal[5].1, &mut self.column, false);
         zeroed(&mut self.column_shares, plan.tokens.len() * h * ALIGNED);
         zeroed(&mut self.column_drawn, plan.tokens.len() * d);
         for rows in plan.first.windows(2) {
@@ -292,8 +274,8 @@ impl Tape {
         }
         weights.apply(COLUMN_OUT, &self.column_drawn, x, true);
 
-        norm(x, &mut self.normal[3], d);
-        weights.apply(UP, &self.normal[3].1, &mut self.inside, false);
+        norm(x, &mut self.normal[6], d);
+        weights.apply(UP, &self.normal[6].1, &mut self.inside, false);
         relu(&mut self.inside);
         weights.apply(DOWN, &self.inside, x, true);
     }
@@ -307,42 +289,42 @@ impl Tape {
         dz: &mut [f32],
         gradient: &mut [f32],
     ) {
-        let s = &weights.layout.sizes;
+        let s = weights.sizes;
         let (d, z) = (s.channels, s.pair);
         let mut d_inside = weights.back(DOWN, &self.inside, dx, gradient);
         relu_back(&self.inside, &mut d_inside);
-        let d_normal = weights.back(UP, &self.normal[3].1, &d_inside, gradient);
-        norm_back(&self.normal[3], &d_normal, dx, d);
+        let d_normal = weights.back(UP, &self.normal[6].1, &d_inside, gradient);
+        norm_back(&self.normal[6], &d_normal, dx, d);
 
         let d_drawn = weights.back(COLUMN_OUT, &self.column_drawn, dx, gradient);
         let d_column = self.column_back(s, plan, &d_drawn);
-        let d_normal = weights.back(COLUMN, &self.normal[2].1, &d_column, gradient);
-        norm_back(&self.normal[2], &d_normal, dx, d);
+        let d_normal = weights.back(COLUMN, &self.normal[5].1, &d_column, gradient);
+        norm_back(&self.normal[5], &d_normal, dx, d);
 
         let d_drawn = weights.back(ROW_OUT, &self.row_drawn, dx, gradient);
         let (d_row, d_biases) = self.row_back(s, plan, &d_drawn);
-        let d_normal = weights.back(ROW, &self.normal[0].1, &d_row, gradient);
-        norm_back(&self.normal[0], &d_normal, dx, d);
-        let d_normal = weights.back(BIAS, &self.normal[1].1, &d_biases, gradient);
-        norm_back(&self.normal[1], &d_normal, dz, z);
+        let d_normal = weights.back(ROW, &self.normal[3].1, &d_row, gradient);
+        norm_back(&self.normal[3], &d_normal, dx, d);
+        let d_normal = weights.back(BIAS, &self.normal[4].1, &d_biases, gradient);
+        norm_back(&self.normal[4], &d_normal, dz, z);
 
         let mut d_inside = weights.back(PAIR_DOWN, &self.pair_inside, dz, gradient);
         relu_back(&self.pair_inside, &mut d_inside);
-        let d_normal = weights.back(PAIR_UP, &self.normal[6].1, &d_inside, gradient);
-        norm_back(&self.normal[6], &d_normal, dz, z);
+        let d_normal = weights.back(PAIR_UP, &self.normal[2].1, &d_inside, gradient);
+        norm_back(&self.normal[2], &d_normal, dz, z);
 
         let d_normal = self.triangles_back(weights, plan, dz, gradient);
-        norm_back(&self.normal[5], &d_normal, dz, z);
+        norm_back(&self.normal[1], &d_normal, dz, z);
 
         let d_product = weights.back(OUTER_OUT, &self.product, dz, gradient);
         let d_outer = self.products_back(s, plan, &d_product);
-        let d_normal = weights.back(OUTER, &self.normal[4].1, &d_outer, gradient);
-        norm_back(&self.normal[4], &d_normal, dx, d);
+        let d_normal = weights.back(OUTER, &self.normal[0].1, &d_outer, gradient);
+        norm_back(&self.normal[0], &d_normal, dx, d);
     }
 
     /// Gradient of the normalised pairs that the triangles see.
     fn triangles_back(&self, weights: &Weights<'_>, plan: &Plan, dz: &[f32], gradient: &mut [f32]) -> Vec<f32> {
-        let c = weights.layout.sizes.outer;
+        let c = weights.sizes.outer;
         let gates = dz.iter().zip(self.gate.iter().zip(&self.update));
         let d_gate: Vec<f32> = gates.map(|(d, (gate, update))| d * update * gate * (1.0 - gate)).collect();
         let d_update: Vec<f32> = dz.iter().zip(&self.gate).map(|(d, gate)| d * gate).collect();
@@ -370,8 +352,8 @@ impl Tape {
                 d_triangle[(plan.pairs[position] + back) * 2 * c + c..][..c].copy_from_slice(from);
             }
         }
-        let mut d_normal = weights.back(GATE, &self.normal[5].1, &d_gate, gradient);
-        add_scaled(&mut d_normal, &weights.back(TRIANGLE, &self.normal[5].1, &d_triangle, gradient), 1.0);
+        let mut d_normal = weights.back(GATE, &self.normal[1].1, &d_gate, gradient);
+        add_scaled(&mut d_normal, &weights.back(TRIANGLE, &self.normal[1].1, &d_triangle, gradient), 1.0);
         d_normal
     }
 

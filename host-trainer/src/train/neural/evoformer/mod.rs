@@ -9,11 +9,12 @@ mod block;
 mod plan;
 
 use super::layers::{linear, linear_back};
-use super::net::Batch;
+use super::net::{Batch, sized};
 use block::{LAYERS, Tape, Weights, add_scaled, dims, norm, norm_back};
 use codec_core::neural::rows::ROWS;
 use codec_core::neural::shape::{ALIGNED, Evoformer as Sizes, ROW_DIM};
 use plan::Plan;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Where the parameters of an Evoformer stand.
@@ -21,15 +22,56 @@ use std::ops::Range;
 pub struct Layout {
     sizes: Sizes,
     embedded: usize,
-    /// Of the first layer, that of rows found, and the table of offsets: places of weights and bias.
-    input: (Range<usize>, Range<usize>),
-    found: (Range<usize>, Range<usize>),
+    input: Layer,
+    found: Layer,
+    /// What pairs start with, `[window, pair]`.
     offsets: Range<usize>,
-    blocks: Vec<[(Range<usize>, Range<usize>); LAYERS.len()]>,
+    blocks: Vec<[Layer; LAYERS.len()]>,
+}
+
+/// Where the parameters of a layer stand: weights `[rows, columns]`, and right behind them the bias `[rows]`.
+#[derive(Clone, Debug)]
+struct Layer {
+    weights: Range<usize>,
+    bias: Range<usize>,
+    columns: usize,
+}
+
+impl Layer {
+    /// A layer by this name; `place` as for [`Layout::new`].
+    fn new(
+        name: &str,
+        (rows, columns): (usize, usize),
+        place: &mut impl FnMut(String, usize, usize) -> Range<usize>,
+    ) -> Self {
+        let weights = place(format!("evoformer.{name}.weight"), rows, columns);
+        Self { weights, bias: place(format!("evoformer.{name}.bias"), 1, rows), columns }
+    }
+
+    /// For how many inputs there are `numbers`, and what [`linear`] is to know of them.
+    fn sizes(&self, numbers: usize) -> (usize, usize, usize) {
+        (numbers / self.columns, self.columns, self.bias.len())
+    }
+
+    /// `y[n, rows]` of `x[n, columns]`, on top of `y` when `add` is set.
+    fn apply(&self, parameters: &[f32], x: &[f32], y: &mut Vec<f32>, add: bool) {
+        let sizes @ (n, _, rows) = self.sizes(x.len());
+        let (weights, bias) = (&parameters[self.weights.clone()], &parameters[self.bias.clone()]);
+        linear(x, weights, Some(bias), sized(y, n * rows), sizes, add);
+    }
+
+    /// Gradients of [`Layer::apply`]; that of `x` is returned.
+    fn back(&self, parameters: &[f32], x: &[f32], dy: &[f32], gradient: &mut [f32]) -> Vec<f32> {
+        let mut dx = vec![0.0; x.len()];
+        let weights = &parameters[self.weights.clone()];
+        let (dw, db) = gradient[self.weights.start..self.bias.end].split_at_mut(weights.len());
+        linear_back(x, weights, dy, Some(&mut dx), dw, Some(db), self.sizes(x.len()), false);
+        dx
+    }
 }
 
 /// What is remembered of the columns before a batch.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Memory {
     /// Columns seen of the file, at most a window less one, `[lanes]`.
     seen: Vec<usize>,
@@ -41,7 +83,7 @@ pub struct Memory {
 
 /// What a block keeps of columns: keys and values `[rows, channels]`, the later factors of outer products `[rows, outer]`
 /// and of triangles `[window, outer]`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 struct Kept([Vec<f32>; 4]);
 
 /// Numbers that a column has in each array of [`Kept`].
@@ -57,27 +99,14 @@ impl Memory {
         Self { seen: vec![0; lanes], present: vec![0; columns], kept: (0..sizes.blocks).map(|_| kept()).collect() }
     }
 
-    /// All that is remembered, a vector for each part.
-    pub fn save(&self) -> Vec<Vec<f32>> {
-        let Self { seen, present, kept } = self;
-        // Small numbers: floats hold them as they are.
-        let counts = seen.iter().map(|seen| *seen as f32).collect();
-        let rows = present.iter().map(|rows| f32::from(*rows)).collect();
-        [counts, rows].into_iter().chain(kept.iter().flat_map(|kept| kept.0.iter().cloned())).collect()
-    }
-
-    /// Takes back what [`Memory::save`] gave; `false`, and nothing changed, when it is of another network.
-    pub fn restore(&mut self, saved: Vec<Vec<f32>>) -> bool {
-        if !self.save().iter().map(Vec::len).eq(saved.iter().map(Vec::len)) {
-            return false;
-        }
-        let Self { seen, present, kept } = self;
-        let mut saved = saved.into_iter();
-        let (counts, rows) = (saved.next().unwrap_or_default(), saved.next().unwrap_or_default());
-        seen.iter_mut().zip(counts).for_each(|(to, from)| *to = from as usize);
-        present.iter_mut().zip(rows).for_each(|(to, from)| *to = from as u16);
-        kept.iter_mut().flat_map(|kept| &mut kept.0).zip(saved).for_each(|(to, from)| *to = from);
-        true
+    /// Whether `other` can be remembered by the same network in as many streams.
+    pub fn fits(&self, other: &Self) -> bool {
+        let lens = |memory: &Self| -> Vec<usize> {
+            memory.kept.iter().flat_map(|kept| kept.0.each_ref().map(Vec::len)).collect()
+        };
+        let most = self.present.len() / self.seen.len().max(1);
+        (self.seen.len(), self.present.len(), lens(self)) == (other.seen.len(), other.present.len(), lens(other))
+            && other.seen.iter().all(|seen| *seen <= most)
     }
 }
 
@@ -97,22 +126,11 @@ impl Layout {
     /// Lays out an Evoformer over inputs of `embedded` numbers; `place` gives every tensor its place: its name, rows and
     /// columns.
     pub fn new(sizes: Sizes, embedded: usize, mut place: impl FnMut(String, usize, usize) -> Range<usize>) -> Self {
-        let mut layer = |name: &str, rows, columns| {
-            let weights = place(format!("evoformer.{name}.weight"), rows, columns);
-            (weights, place(format!("evoformer.{name}.bias"), 1, rows))
-        };
-        let input = layer("input", sizes.channels, embedded);
-        let found = layer("found", sizes.channels, ROW_DIM);
+        let input = Layer::new("input", (sizes.channels, embedded), &mut place);
+        let found = Layer::new("found", (sizes.channels, ROW_DIM), &mut place);
         let offsets = place("evoformer.offset".into(), sizes.window(), sizes.pair);
-        let blocks = (0..sizes.blocks).map(|block| {
-            std::array::from_fn(|i| {
-                let (rows, columns) = dims(&sizes, i);
-                let name = format!("evoformer.{block}.{}", LAYERS[i]);
-                let weights = place(format!("{name}.weight"), rows, columns);
-                (weights, place(format!("{name}.bias"), 1, rows))
-            })
-        });
-        let blocks = blocks.collect();
+        let mut layer = |block, i| Layer::new(&format!("{block}.{}", LAYERS[i]), dims(&sizes, i), &mut place);
+        let blocks = (0..sizes.blocks).map(|block| std::array::from_fn(|i| layer(block, i))).collect();
         Self { sizes, embedded, input, found, offsets, blocks }
     }
 
@@ -141,13 +159,9 @@ impl Layout {
                 scratch.found.extend_from_slice(&founds[(*row as usize - 1) * ROW_DIM..][..ROW_DIM]);
             }
         }
-        let part = |range: &Range<usize>| &parameters[range.clone()];
-        let founds = plan.tokens.len() - n;
-        let (mut histories, mut rows) = (vec![0.0; n * d], vec![0.0; founds * d]);
-        let sizes = (n, self.embedded, d);
-        linear(&scratch.input, part(&self.input.0), Some(part(&self.input.1)), &mut histories, sizes, false);
-        let sizes = (founds, ROW_DIM, d);
-        linear(&scratch.found, part(&self.found.0), Some(part(&self.found.1)), &mut rows, sizes, false);
+        let (mut histories, mut rows) = (Vec::new(), Vec::new());
+        self.input.apply(parameters, &scratch.input, &mut histories, false);
+        self.found.apply(parameters, &scratch.found, &mut rows, false);
         let (mut histories, mut rows) = (histories.chunks_exact(d), rows.chunks_exact(d));
         scratch.x.clear();
         for (_, row) in &plan.tokens {
@@ -156,11 +170,11 @@ impl Layout {
         }
         scratch.z.clear();
         for seen in &plan.seen {
-            scratch.z.extend_from_slice(&part(&self.offsets)[..seen * s.pair]);
+            scratch.z.extend_from_slice(&parameters[self.offsets.clone()][..seen * s.pair]);
         }
         scratch.tapes.resize_with(s.blocks, Tape::default);
         for (block, tape) in scratch.tapes.iter_mut().enumerate() {
-            let weights = Weights { layout: self, parameters, block };
+            let weights = Weights { sizes: s, layers: &self.blocks[block], parameters };
             tape.start(s, &scratch.plan, &memory.kept[block]);
             tape.run(&weights, &scratch.plan, &mut scratch.x, &mut scratch.z);
             tape.finish(s, &scratch.plan, &mut memory.kept[block]);
@@ -201,7 +215,8 @@ impl Layout {
             dx[first * d..][..d].copy_from_slice(d_top);
         }
         for (block, tape) in scratch.tapes.iter().enumerate().rev() {
-            tape.back(&Weights { layout: self, parameters, block }, plan, &mut dx, &mut dz, gradient);
+            let weights = Weights { sizes: s, layers: &self.blocks[block], parameters };
+            tape.back(&weights, plan, &mut dx, &mut dz, gradient);
         }
         let mut pairs = dz.chunks_exact(s.pair);
         for seen in &plan.seen {
@@ -213,15 +228,8 @@ impl Layout {
         for ((_, row), dx) in plan.tokens.iter().zip(dx.chunks_exact(d)) {
             if *row == 0 { &mut d_histories } else { &mut d_rows }.extend_from_slice(dx);
         }
-        let mut back = |(w, b): &(Range<usize>, Range<usize>), x: &[f32], dy: &[f32], columns: usize| {
-            let mut dx = vec![0.0; x.len()];
-            let (dw, db) = gradient[w.start..b.end].split_at_mut(w.len());
-            let sizes = (x.len() / columns, columns, d);
-            linear_back(x, &parameters[w.clone()], dy, Some(&mut dx), dw, Some(db), sizes, false);
-            dx
-        };
-        let d_embedded = back(&self.input, &scratch.input, &d_histories, self.embedded);
-        let d_found = back(&self.found, &scratch.found, &d_rows, ROW_DIM);
+        let d_embedded = self.input.back(parameters, &scratch.input, &d_histories, gradient);
+        let d_found = self.found.back(parameters, &scratch.found, &d_rows, gradient);
         for (to, from) in d_inputs.chunks_exact_mut(stride).zip(d_embedded.chunks_exact(self.embedded)) {
             add_scaled(&mut to[..self.embedded], from, 1.0);
         }
@@ -230,5 +238,28 @@ impl Layout {
             let at = *position as usize * stride + self.embedded - (ALIGNED - *row as usize) * ROW_DIM;
             add_scaled(&mut d_inputs[at..][..ROW_DIM], from, 1.0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is read from a file must not lead out of a window, or out of an array.
+    #[test]
+    fn memories_of_other_networks_do_not_fit() {
+        let sizes = Sizes { blocks: 1, channels: 4, heads: 1, window_log2: 2, pair: 2, outer: 1, transition: 4 };
+        let memory = Memory::new(&sizes, 2);
+        let fits = |change: &dyn Fn(&mut Memory)| {
+            let mut other = memory.clone();
+            change(&mut other);
+            memory.fits(&other)
+        };
+        assert!(fits(&|other| other.seen = vec![3, 0]));
+        assert!(!fits(&|other| other.seen = vec![3, 4]));
+        assert!(!fits(&|other| other.seen = vec![3]));
+        assert!(!fits(&|other| other.present.truncate(5)));
+        assert!(!fits(&|other| other.kept[0].0[2].truncate(1)));
+        assert!(!fits(&|other| other.kept.clear()));
     }
 }

@@ -35,8 +35,7 @@ impl Plan {
             plan.present[lane * plan.columns..][..before.len()].copy_from_slice(before);
         }
         for (position, features) in batch.features.iter().enumerate() {
-            let found = features.rows.iter().rev().fold(0, |found, row| found << 1 | u16::from(row.agree > 0));
-            let present = 1 | found << 1;
+            let present = 1 | features.found() << 1;
             let column = plan.column(position);
             plan.present[column] = present;
             plan.first.push(plan.tokens.len());
