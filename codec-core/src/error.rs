@@ -140,6 +140,9 @@ impl fmt::Display for Error {
             Self::Unknown { field: "base_id", found } => {
                 write!(f, "the container needs the base model {found:08x}, which is not here")
             }
+            Self::Unknown { field: "adapter.base_id", found } => {
+                write!(f, "the adapter belongs to the base model {found:08x}, not to this one")
+            }
             Self::Unknown { field, found } => write!(f, "`{field}` is {found}, which this decoder does not know"),
             Self::OutOfRange { field, found, limit } => {
                 write!(f, "`{field}` is {found}, outside its range (limit {limit})")

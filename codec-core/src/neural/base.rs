@@ -32,11 +32,17 @@ impl<'a> Cut<'a> {
         self.0
     }
 
-    fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], Error> {
+    pub(super) fn take(&mut self, field: &'static str, len: usize) -> Result<&'a [u8], Error> {
         let truncated = Error::Truncated { field, need: len as u64, have: self.0.len() as u64 };
         let (taken, rest) = self.0.split_at_checked(len).ok_or(truncated)?;
         self.0 = rest;
         Ok(taken)
+    }
+
+    /// Four bytes, as magic and identities are.
+    pub(super) fn four(&mut self, field: &'static str) -> Result<[u8; 4], Error> {
+        let four = self.take(field, 4)?;
+        Ok([four[0], four[1], four[2], four[3]])
     }
 
     fn byte(&mut self, field: &'static str) -> Result<u8, Error> {
@@ -44,7 +50,7 @@ impl<'a> Cut<'a> {
     }
 
     /// A byte that is at least `least` and at most `limit`.
-    fn least(&mut self, field: &'static str, least: u8, limit: u8) -> Result<u32, Error> {
+    pub(super) fn least(&mut self, field: &'static str, least: u8, limit: u8) -> Result<u32, Error> {
         let found = self.within(field, limit)?;
         if found < u32::from(least) {
             return Err(Error::OutOfRange { field, found: found.into(), limit: least.into() });
@@ -53,7 +59,7 @@ impl<'a> Cut<'a> {
     }
 
     /// A byte that is at most `limit`.
-    fn within(&mut self, field: &'static str, limit: u8) -> Result<u32, Error> {
+    pub(super) fn within(&mut self, field: &'static str, limit: u8) -> Result<u32, Error> {
         let found = self.byte(field)?;
         if found > limit {
             return Err(Error::OutOfRange { field, found: found.into(), limit: limit.into() });
@@ -274,9 +280,9 @@ impl<'a> Base<'a> {
     /// stands behind the last layer.
     pub fn parse(model: &'a [u8]) -> Result<Self, Error> {
         let mut from = Cut(model);
-        let magic = from.take("magic", MAGIC.len())?;
+        let magic = from.four("magic")?;
         if magic != MAGIC {
-            return Err(Error::BadMagic { found: [magic[0], magic[1], magic[2], magic[3]], seen: 4 });
+            return Err(Error::BadMagic { found: magic, seen: 4 });
         }
         let shape = Shape {
             gram_log2: from.least("gram_log2", 1, 16)?,

@@ -1,5 +1,6 @@
 //! Codes bytes with the network beside the contexts: the last stage of mixing, whose weights the base model brings.
 
+use super::adapter::{Adapt, NoAdapter};
 use super::base::Base;
 use super::context::{Context, Features};
 use super::network;
@@ -26,8 +27,9 @@ const _: () = assert!(INPUTS as i64 * LOGIT_MAX as i64 * (1 << 15) < 1 << 31);
 
 /// A base model at work, in memory that the decoder lends.
 #[derive(Clone, Debug)]
-pub struct Neural<'a> {
+pub struct Neural<'a, A = NoAdapter> {
     base: Base<'a>,
+    adapter: A,
     rows: Rows,
     context: Context,
 }
@@ -35,9 +37,18 @@ pub struct Neural<'a> {
 impl<'a> Neural<'a> {
     /// Sets a model to work.
     pub const fn new(base: Base<'a>) -> Self {
-        Self { base, rows: Rows::NEW, context: Context::NEW }
+        Self::with_adapter(base, NoAdapter)
     }
+}
 
+impl<'a, A> Neural<'a, A> {
+    /// Sets a model to work with an adapter.
+    pub const fn with_adapter(base: Base<'a>, adapter: A) -> Self {
+        Self { base, adapter, rows: Rows::NEW, context: Context::NEW }
+    }
+}
+
+impl<'a, A: Adapt> Neural<'a, A> {
     /// Words of memory that it takes.
     pub fn words(&self) -> usize {
         let shape = &self.base.shape;
@@ -57,6 +68,7 @@ impl<'a> Neural<'a> {
         for (weight, bytes) in weights.iter_mut().zip(self.base.mix.chunks_exact(2)) {
             *weight = u16::from_le_bytes([bytes[0], bytes[1]]);
         }
+        self.adapter.mix(weights);
         activations.fill(0);
         self.rows.start(rows, shape.ring_log2, shape.index_log2);
         self.context = Context::NEW;
@@ -88,7 +100,7 @@ impl<'a> Neural<'a> {
     pub fn think(&mut self, memory: &mut [u16], pos: u32) -> Features {
         let (_, activations, rows) = self.split(memory);
         let features = self.context.features(pos, &self.rows, rows);
-        network::run(&self.base, activations, &features);
+        network::run(&self.base, &self.adapter, activations, &features);
         features
     }
 
@@ -100,25 +112,26 @@ impl<'a> Neural<'a> {
     /// Logit (Q8) that the bit after `node` is a 1, where `node` are the bits of the byte last thought about that are
     /// known, after a 1: what the network alone says.
     pub fn logit(&self, memory: &[u16], node: u32) -> i32 {
-        logit(&self.base, &memory[WEIGHTS..], node)
+        logit(&self.base, &self.adapter, &memory[WEIGHTS..], node)
     }
 
     /// The last stage of mixing for the byte last thought about.
-    pub(crate) fn mixing<'m>(&'m mut self, memory: &'m mut [u16]) -> Thought<'m, 'a> {
+    pub(crate) fn mixing<'m>(&'m mut self, memory: &'m mut [u16]) -> Thought<'m, 'a, A> {
         let (weights, activations, _) = self.split(memory);
-        Thought { base: &self.base, weights, activations, logit: 0, p: 0, chosen: [0; 2] }
+        Thought { base: &self.base, adapter: &self.adapter, weights, activations, logit: 0, p: 0, chosen: [0; 2] }
     }
 }
 
 /// Logit of a decision, Q8.
 #[inline]
-fn logit(base: &Base<'_>, activations: &[u16], node: u32) -> i32 {
-    (network::head(base, activations, node) >> 3).clamp(-LOGIT_MAX, LOGIT_MAX)
+fn logit(base: &Base<'_>, adapter: &impl Adapt, activations: &[u16], node: u32) -> i32 {
+    (network::head(base, adapter, activations, node) >> 3).clamp(-LOGIT_MAX, LOGIT_MAX)
 }
 
 /// What the network thinks of a byte.
-pub(crate) struct Thought<'m, 'a> {
+pub(crate) struct Thought<'m, 'a, A> {
     base: &'m Base<'a>,
+    adapter: &'m A,
     weights: &'m mut [u16],
     activations: &'m [u16],
     logit: i32,
@@ -126,16 +139,16 @@ pub(crate) struct Thought<'m, 'a> {
     chosen: [usize; 2],
 }
 
-impl Thought<'_, '_> {
+impl<A> Thought<'_, '_, A> {
     /// The network's own inputs.
     fn own(&self) -> [i32; 2] {
         [self.logit, (squash(self.logit) as i32 - 32768) >> 5]
     }
 }
 
-impl Mixing for Thought<'_, '_> {
+impl<A: Adapt> Mixing for Thought<'_, '_, A> {
     fn p(&mut self, inputs: &[i32], situation: &Situation<'_>, node: u32) -> u32 {
-        self.logit = logit(self.base, self.activations, node);
+        self.logit = logit(self.base, self.adapter, self.activations, node);
         let certainty = match self.logit.unsigned_abs() {
             0..=191 => 0,
             192..=511 => 1,

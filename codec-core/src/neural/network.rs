@@ -1,5 +1,6 @@
 //! The network in integers: activations in Q11, the recurrent state in Q15, weights of 8 bit, sums of 32.
 
+use super::adapter::Adapt;
 use super::arithmetic::{Carve, narrow};
 use super::base::Base;
 use super::context::Features;
@@ -46,7 +47,7 @@ pub(crate) fn recur(base: &Base<'_>, memory: &mut [u16], byte: u8) {
 }
 
 /// Runs the network; what [`head`] reads stays in the memory.
-pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
+pub(crate) fn run(base: &Base<'_>, adapter: &impl Adapt, memory: &mut [u16], features: &Features) {
     let shape = &base.shape;
     let (memory, columns) = memory.split_at_mut(recent(shape));
     let (state, rest) = memory.split_at_mut(2 * shape.state);
@@ -76,10 +77,18 @@ pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
         evoformer.column(shape, columns, embedded, features.found(), aligned);
     }
     let (a, b) = rest[..2 * shape.hidden].split_at_mut(shape.hidden);
-    base.layers[0].write_rectified(x, a);
-    for layer in &base.layers[1..=shape.layers] {
+    match adapter.layer(0, x) {
+        None => base.layers[0].write_rectified(x, a),
+        Some(change) => {
+            a.iter_mut().enumerate().for_each(|(i, a)| *a = narrow(change.row(i, base.layers[0].row(i, x)).max(0)));
+        }
+    }
+    for (at, layer) in base.layers[..=shape.layers].iter().enumerate().skip(1) {
+        let change = adapter.layer(at, a);
         for (i, b) in b.iter_mut().enumerate() {
-            *b = narrow(layer.row(i, a).max(0).saturating_add(i32::from(a[i] as i16)));
+            let y = layer.row(i, a);
+            let y = change.as_ref().map_or(y, |change| change.row(i, y));
+            *b = narrow(y.max(0).saturating_add(i32::from(a[i] as i16)));
         }
         a.copy_from_slice(b);
     }
@@ -87,8 +96,10 @@ pub(crate) fn run(base: &Base<'_>, memory: &mut [u16], features: &Features) {
 
 /// Logit (Q11) that the decision at `node` is a 1.
 #[inline]
-pub(crate) fn head(base: &Base<'_>, memory: &[u16], node: u32) -> i32 {
+pub(crate) fn head(base: &Base<'_>, adapter: &impl Adapt, memory: &[u16], node: u32) -> i32 {
     let shape = &base.shape;
     let at = 2 * shape.state + shape.inputs();
-    base.head.row(node as usize & 255, &memory[at..at + shape.hidden])
+    let (row, x) = (node as usize & 255, &memory[at..at + shape.hidden]);
+    let y = base.head.row(row, x);
+    adapter.layer(shape.layers + 1, x).map_or(y, |change| change.row(row, y))
 }

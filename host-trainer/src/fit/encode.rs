@@ -9,13 +9,20 @@ use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::limits::{self, Profile};
+use codec_core::neural::adapter::Adapter;
 use codec_core::neural::{Held, Place};
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
 /// A predictor with room for every profile.
-pub type AnyRebuilder<'a> =
-    Rebuilder<&'a [u8], { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }, Place<Held<'a>>>;
+pub type AnyRebuilder<'a> = Rebuilder<
+    &'a [u8],
+    { limits::HOST_WORDS },
+    { 1 << 14 },
+    { 1 << 20 },
+    { 1 << 19 },
+    Place<Held<'a, Option<Adapter<'a>>>>,
+>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;
