@@ -1,19 +1,22 @@
 //! Base models: those that ship, and those of users.
 
 use codec_core::Error;
-use codec_core::container::digest::BaseId;
+use codec_core::container::digest::{BaseId, Id};
 use codec_core::container::v2::Header;
 use codec_core::limits::Profile;
 use codec_core::neural::Held;
+use codec_core::neural::adapter::{self, Adapter};
 use codec_core::neural::base::Base;
 
-/// A base model, and the identity by which containers name it.
+/// A base model, with an adapter or without, and the identity by which containers name it.
 #[derive(Clone, Copy, Debug)]
 pub struct Resident<'a> {
     /// The model.
     pub model: Base<'a>,
-    /// Its short identity.
+    /// Its short identity; with an adapter, that of the two together.
     pub id: BaseId,
+    /// What changes it for a family of files.
+    pub adapter: Option<Adapter<'a>>,
 }
 
 impl<'a> Resident<'a> {
@@ -24,12 +27,23 @@ impl<'a> Resident<'a> {
     pub fn open(file: &'a [u8]) -> Result<Self, Error> {
         let (model, id) = Base::open(file)?;
         codec_core::neural::base::verify(file)?;
-        Ok(Self { model, id })
+        Ok(Self { model, id, adapter: None })
+    }
+
+    /// Opens the file of a base model, and `content`, that of an adapter of it. The model's digest is not checked.
+    ///
+    /// # Errors
+    /// Those of [`Base::open`] and [`Adapter::parse`].
+    pub fn with_adapter(file: &'a [u8], content: &'a [u8]) -> Result<Self, Error> {
+        let (model, id) = Base::open(file)?;
+        let adapter = Adapter::parse(content, model.shape(), id)?;
+        let (header, _) = Header::parse(file)?;
+        Ok(Self { model, id: adapter::identity(&header.digest, &Id::of(content)), adapter: Some(adapter) })
     }
 
     /// The model as a decoder holds it.
-    pub fn held(&self) -> Held<'a> {
-        Held::new(self.model, self.id)
+    pub fn held(&self) -> Held<'a, Option<Adapter<'a>>> {
+        Held::with_adapter(self.model, self.adapter, self.id)
     }
 }
 
@@ -57,7 +71,7 @@ impl Shipped {
     /// None, unless the program is damaged.
     pub fn open(&self) -> Result<Resident<'static>, Error> {
         let (model, id) = Base::open(self.file)?;
-        Ok(Resident { model, id })
+        Ok(Resident { model, id, adapter: None })
     }
 
     /// The largest model that a device of this profile has the memory for.

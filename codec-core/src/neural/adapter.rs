@@ -3,7 +3,7 @@
 //! A decoder is compiled for adapters or without them: [`NoAdapter`] leaves no trace in it.
 
 use super::arithmetic::narrow;
-use super::base::{Base, Cut, MAX_INPUTS};
+use super::base::{Base, Cut, MAX_INPUTS, MAX_LAYERS};
 use super::coder::WEIGHTS;
 use super::shape::{NODES, Shape};
 use crate::Error;
@@ -26,6 +26,11 @@ pub const LOW_HEAD: u8 = 8;
 pub const MAX_UP: u8 = 8;
 /// Largest shift of sums that are shifted down, and of factors.
 pub const MAX_DOWN: u8 = 22;
+/// Longest content, bytes: of the largest network that there can be.
+pub const MAX_LEN: u32 = {
+    let layers = (MAX_LAYERS + 1) * MAX_INPUTS + NODES;
+    (9 + 1 + WEIGHTS + 2 + 2 * layers + 6 + MAX_RANK * (3 * MAX_INPUTS + NODES)) as u32
+};
 /// No sum of products of 8 and 16 bits leaves 32 bits, the rounding included.
 const _: () = assert!((MAX_INPUTS as i64) * (1 << 7) * (1 << 15) + (1 << (MAX_DOWN - 1)) < 1 << 31);
 const _: () = assert!(MAX_RANK <= MAX_INPUTS);

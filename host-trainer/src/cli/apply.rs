@@ -20,7 +20,7 @@ pub(super) fn run(args: &ApplyArgs) -> Result<(), CliError> {
 
     let start = Instant::now();
     let place = format!("apply {}", names.join(", "));
-    let base = Loaded::own(args.base.as_deref())?;
+    let base = Loaded::own(args.base.as_deref(), args.adapter.as_deref())?;
     let new = codec::apply_within(&chain, old.as_deref(), args.max_size, base.resident()?)
         .map_err(CliError::codec(place.as_str()))?;
     let took = start.elapsed();

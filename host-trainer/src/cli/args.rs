@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::base::BaseArg;
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
+use super::fit_args::FitArgs;
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::push::port::Address;
@@ -104,6 +105,8 @@ pub(crate) enum Command {
     Push(PushArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
+    /// Fit an adapter to a family of similar files, so that they become shorter
+    Fit(FitArgs),
     /// Train what ships with the program
     Train(TrainArgs),
     /// Compress and apply the bundled update (the default)
@@ -167,6 +170,9 @@ pub(crate) struct CodingArgs {
     /// profile (tiny: none, small: nano, medium and host: micro). It is used where it makes the result smaller
     #[arg(long, value_name = "BASE", default_value = "auto", value_parser = BaseArg::parse)]
     pub(crate) base: BaseArg,
+    /// Adapter that the device holds beside the base model that it was fitted to by `gmcf fit`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapter: Option<PathBuf>,
 }
 
 /// What the record of `--json` calls things.
@@ -252,6 +258,9 @@ pub(crate) struct ApplyArgs {
     /// Base model of your own; those that ship are always there
     #[arg(long, value_name = "FILE")]
     pub(crate) base: Option<PathBuf>,
+    /// Adapter of `gmcf fit` that it was made with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapter: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) record: RecordArgs,
 }
@@ -297,6 +306,9 @@ pub(crate) struct InspectArgs {
     /// Base model of your own; those that ship are always there
     #[arg(long, value_name = "FILE")]
     pub(crate) base: Option<PathBuf>,
+    /// Adapter of `gmcf fit` that it was made with
+    #[arg(long, value_name = "FILE")]
+    pub(crate) adapter: Option<PathBuf>,
     /// Show what it costs on the air too: bytes and time on slow links, with and without loss
     #[arg(long)]
     pub(crate) link: bool,

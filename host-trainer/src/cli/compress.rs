@@ -20,7 +20,7 @@ pub(super) fn run(args: &CompressArgs) -> Result<(), CliError> {
     let old = args.old.as_deref().map(read).transpose()?;
 
     let start = Instant::now();
-    let base = Loaded::new(&args.coding.base, args.coding.profile.into())?;
+    let base = Loaded::new(&args.coding.base, args.coding.profile.into(), args.coding.adapter.as_deref())?;
     let base = base.resident()?;
     let made = encode(&new, old.as_deref(), &args.coding, base, &shown(&args.new))?;
     let took = start.elapsed();

@@ -43,7 +43,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     ))?;
 
     let start = Instant::now();
-    let coding = CodingArgs { profile: args.profile, format: FormatArg::V2, base: BaseArg::None };
+    let coding = CodingArgs { profile: args.profile, format: FormatArg::V2, base: BaseArg::None, adapter: None };
     let made = encode(&new, Some(&old), &coding, None, "the bundled update")?;
     let encoding = start.elapsed().as_secs_f64();
     let size = made.bytes.len() as u64;

@@ -198,6 +198,10 @@ fn hint_for_refusal(refusal: &Refusal) -> &'static str {
             "the container is damaged: fetch it again"
         }
         Refusal::BadMagic { .. } => "check that this is a .gmcf file; for a chain, the containers come first to last",
+        Refusal::Unknown { field: "base_id", .. } => {
+            "give the base model that it was made with, and the adapter if it was one: --base FILE, --adapter FILE"
+        }
+        Refusal::Unknown { field: "adapter.base_id", .. } => "name the base model that it was fitted to: --base BASE",
         Refusal::UnknownVersion { .. } | Refusal::Unknown { .. } => "a newer gmcf made this: update gmcf",
         Refusal::OverBudget { field: "new_len" | "memory", .. } => {
             "if its sender is right, allow more: --max-size BYTES"

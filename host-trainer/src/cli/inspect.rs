@@ -84,7 +84,7 @@ pub(super) fn run(args: &InspectArgs) -> Result<(), CliError> {
         _ => vec![payload],
     };
     let old = args.old.as_deref().map(read).transpose()?;
-    let base = Loaded::own(args.base.as_deref())?;
+    let base = Loaded::own(args.base.as_deref(), args.adapter.as_deref())?;
     let base = base.resident()?;
     let inspect = |(step, container): (usize, &&[u8])| {
         // The old image is that of the first step.

@@ -8,6 +8,8 @@ mod compress;
 mod demo;
 mod device_args;
 mod error;
+mod fit;
+mod fit_args;
 mod flash;
 mod inspect;
 mod key;
@@ -53,6 +55,7 @@ where
         Some(Command::Flash(args)) => flash::run(&args),
         Some(Command::Push(args)) => push::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Fit(args)) => fit::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
     }

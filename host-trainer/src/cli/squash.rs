@@ -14,7 +14,7 @@ pub(super) fn run(args: &SquashArgs) -> Result<(), CliError> {
     let old = args.old.as_deref().map(read).transpose()?;
 
     let place = format!("squash {}, {}", shown(&args.first), shown(&args.second));
-    let base = Loaded::new(&args.coding.base, args.coding.profile.into())?;
+    let base = Loaded::new(&args.coding.base, args.coding.profile.into(), args.coding.adapter.as_deref())?;
     let base = base.resident()?;
     let made = with_options(&args.coding, base, |options| codec::squash(&first, &second, old.as_deref(), options))
         .map_err(CliError::codec(place))?;

@@ -53,7 +53,7 @@ fn base(args: &BaseModelArgs) -> Result<(), CliError> {
     };
     let outcome = neural::base(&wanted, &watch);
     drop(bar);
-    let text = summary(&outcome.map_err(refuse)?);
+    let text = summary(&outcome.map_err(refuse("train a base model"))?);
     // The standard output is the model's.
     if is_stream(&args.output) {
         note(text.trim_end());
@@ -104,14 +104,17 @@ fn summary(outcome: &Outcome) -> String {
     )
 }
 
-fn refuse(error: BaseError) -> CliError {
-    let what = error.to_string();
-    match error {
-        BaseError::Size { .. } => CliError::Usage { what, hint: "name one of them: --size SIZE".into() },
-        BaseError::Io { action, path, source } => CliError::Io { action, path, source },
-        BaseError::Input { path, what, hint } => CliError::Input { path, what, hint: hint.into() },
-        BaseError::Codec(error) => CliError::codec("train a base model")(CodecError::Refused(error)),
-        BaseError::Curve(_) => CliError::Internal { what },
+/// What came in between while `place`, for `map_err`.
+pub(super) fn refuse(place: &'static str) -> impl FnOnce(BaseError) -> CliError {
+    move |error| {
+        let what = error.to_string();
+        match error {
+            BaseError::Size { .. } => CliError::Usage { what, hint: "name one of them: --size SIZE".into() },
+            BaseError::Io { action, path, source } => CliError::Io { action, path, source },
+            BaseError::Input { path, what, hint } => CliError::Input { path, what, hint: hint.into() },
+            BaseError::Codec(error) => CliError::codec(place)(CodecError::Refused(error)),
+            BaseError::Curve(_) => CliError::Internal { what },
+        }
     }
 }
 
@@ -143,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_unknown_size_names_the_sizes() {
-        let error = refuse(BaseError::Size { found: "huge".into() });
+        let error = refuse("train")(BaseError::Size { found: "huge".into() });
         let text = error.message();
         assert!(
             text.contains("`huge`") && text.contains("nano, nano-evoformer, micro, micro-evoformer, small"),

@@ -199,7 +199,7 @@ fn whatever_a_model_holds_decoding_ends() {
             let file = kept(step);
             let Ok((model, id)) = Base::open(&file) else { continue };
             read += 1;
-            let own = Resident { model, id };
+            let own = Resident { model, id, adapter: None };
             let rebuilt = apply_within(&[&made], None, 1 << 20, Some(own));
             assert!(rebuilt.is_err(), "filled with {fill}, every {step}th kept");
             let again = compress(CONFIG.as_bytes(), None, &options(Profile::Small, Some(own))).unwrap();

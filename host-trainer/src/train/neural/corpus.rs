@@ -41,21 +41,58 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), BaseError> {
     Ok(())
 }
 
+/// A number by which names are put in an order that says nothing about the files.
+fn hash(name: &Path) -> u64 {
+    let bytes = name.as_os_str().as_encoded_bytes();
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+}
+
 /// Which files are held back: whole folders, since neighbours are alike, or single files where there is one folder.
 /// `names` are the paths within the folder that was named, so that it does not matter where that lies.
 fn held_back(names: &[PathBuf]) -> Vec<bool> {
     let folders: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
     let key =
         |name: &'_ Path| if folders.len() > 1 { name.parent().unwrap_or(name).to_owned() } else { name.to_owned() };
-    let hash = |key: &Path| {
-        let bytes = key.as_os_str().as_encoded_bytes();
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
-    };
     let keys: BTreeSet<PathBuf> = names.iter().map(|name| key(name)).collect();
     let mut keys: Vec<PathBuf> = keys.into_iter().collect();
     keys.sort_by_key(|key| hash(key));
     keys.truncate(keys.len().div_ceil(HELD_BACK).min(keys.len().saturating_sub(1)));
     names.iter().map(|name| keys.contains(&key(name))).collect()
+}
+
+/// Files of a folder and all folders in it, but those that are written to.
+fn files_but(folder: &Path, written: &[&Path]) -> Result<Vec<PathBuf>, BaseError> {
+    let written: Vec<PathBuf> = written.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
+    let is_own = |path: &PathBuf| {
+        path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes())
+            || fs::canonicalize(path).is_ok_and(|path| written.contains(&path))
+    };
+    let mut found = Vec::new();
+    files(folder, &mut found)?;
+    found.retain(|path| !is_own(path));
+    if found.is_empty() {
+        let hint = "name a folder with files like those that the devices are to get";
+        return Err(BaseError::Input { path: folder.to_path_buf(), what: "there is no file in it".into(), hint });
+    }
+    Ok(found)
+}
+
+/// Reads the files of a family whole, all in the folder but `output` and those that are empty, and holds `percent` of
+/// them out: those that are fitted to, and those held out.
+///
+/// # Errors
+/// As [`read`].
+pub fn family(folder: &Path, output: &Path, percent: usize) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), BaseError> {
+    let mut paths = files_but(folder, &[output])?;
+    paths.sort_by_key(|path| hash(path.strip_prefix(folder).unwrap_or(path)));
+    let read = |path: &PathBuf| fs::read(path).map_err(BaseError::io("read", path));
+    let mut fitted = paths.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    fitted.retain(|file| !file.is_empty());
+    if fitted.is_empty() {
+        return Err(too_little(&[folder.to_path_buf()], format!("all its files ({}) are empty", paths.len())));
+    }
+    let held_out = fitted.split_off(fitted.len() - (fitted.len() * percent / 100).min(fitted.len() - 1));
+    Ok((fitted, held_out))
 }
 
 /// Reads all files in the folders but those that the training itself writes, which may lie among them.
@@ -64,20 +101,9 @@ fn held_back(names: &[PathBuf]) -> Vec<bool> {
 /// [`BaseError::Io`] when something cannot be read, [`BaseError::Input`] when a folder has no files or all together have
 /// too few.
 pub fn read(folders: &[PathBuf], written: &[&Path]) -> Result<Corpus, BaseError> {
-    let written: Vec<PathBuf> = written.iter().filter_map(|path| fs::canonicalize(path).ok()).collect();
-    let is_own = |path: &PathBuf| {
-        path.as_os_str().as_encoded_bytes().ends_with(UNFINISHED.as_bytes())
-            || fs::canonicalize(path).is_ok_and(|path| written.contains(&path))
-    };
     let (mut paths, mut names) = (Vec::new(), Vec::new());
     for folder in folders {
-        let mut found = Vec::new();
-        files(folder, &mut found)?;
-        found.retain(|path| !is_own(path));
-        if found.is_empty() {
-            let hint = "name a folder with files like those that the devices are to get";
-            return Err(BaseError::Input { path: folder.clone(), what: "there is no file in it".into(), hint });
-        }
+        let mut found = files_but(folder, written)?;
         names.extend(found.iter().map(|path| path.strip_prefix(folder).unwrap_or(path).to_path_buf()));
         paths.append(&mut found);
     }

@@ -184,7 +184,7 @@ pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> Result<Outcome
     let layers = quantise::layers(&net, &parameters);
     with_big_stack(|| {
         let model = |mix: &[i16]| quantise::seal(&layers, mix);
-        mixing::train(&held, profile, &mut mix, model, |done, all| watch(Watched::Mix(done, all)))
+        mixing::train(&held, profile, &mut mix, model, None, &mixing::RATES, |done, all| watch(Watched::Mix(done, all)))
     })?;
     let file = quantise::seal(&layers, &mix)?;
     let resident = Resident::open(&file)?;
