@@ -1,6 +1,7 @@
 //! The tests across the crates, one binary:
 //!
 //! - `golden`: committed containers, decoded, and made again byte for byte (`GMCF_BLESS=1` writes them anew);
+//! - `adapters`: adapters of base models, fitted, golden, damaged and hostile;
 //! - `base`: base models, with small files, and damaged;
 //! - `c_api`: what C programs see of the decoder, built and run with the host's C compiler;
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
@@ -14,6 +15,7 @@
 //! - `integers`: the integer tables against floating point;
 //! - `link`: the link's bytes, its device end, bad weather, real streams, and what it says it costs.
 
+mod adapters;
 mod base;
 mod bundled;
 mod c_api;

@@ -18,12 +18,13 @@ use codec_core::predict::prior::PRIOR;
 use emit::{LEVELS, MIX_SHIFTS, Network};
 use learn::{Fitted, Spec};
 
-/// Changes of the network that are tried, each with and without one of the last stage.
-const SPECS: [(&str, Spec); 4] = [
+/// Changes of the network that are tried; the best of them with one of the last stage too.
+const SPECS: [(&str, Spec); 5] = [
     ("gain", Spec { gain: true, rank: 0 }),
     ("low rank 1", Spec { gain: false, rank: 1 }),
     ("low rank 2", Spec { gain: false, rank: 2 }),
     ("low rank 4", Spec { gain: false, rank: 4 }),
+    ("low rank 8", Spec { gain: false, rank: 8 }),
 ];
 /// How far the last stage's weights move towards those that a file ends with, by epoch.
 const RATES: [f64; 3] = [0.2, 0.1, 0.05];
@@ -166,7 +167,7 @@ pub fn fit(family: Family<'_>, watch: Watch<'_>) -> Result<Outcome, Error> {
     let (original, weights) = float::parameters(&net, model);
     let layers = &model[..model.len() - 2 * weights.len()];
     let bench = Bench::new(family)?;
-    let stages = 1 + SPECS.len() as u64;
+    let stages = 2 + SPECS.len() as u64;
     let mut rows = vec![bench.row("no adapter", 0, resident)?];
     let mut best: Option<Candidate> = None;
     let base = header.digest.base();
@@ -199,6 +200,7 @@ pub fn fit(family: Family<'_>, watch: Watch<'_>) -> Result<Outcome, Error> {
     take(mixes(&Network::default(), "mix")?, &mut rows);
     let examples: Vec<Example> = family.files.iter().map(|file| Example::new(file.clone(), &net.shape)).collect();
     let gradient = learn::gradient(&net, &original, &examples);
+    let mut of_all: Option<(Network, u64, &str)> = None;
     for (i, (name, spec)) in SPECS.into_iter().enumerate() {
         let stage = 1 + i as u64;
         watch(name, stage, stages);
@@ -213,7 +215,13 @@ pub fn fit(family: Family<'_>, watch: Watch<'_>) -> Result<Outcome, Error> {
             }
         }
         let Some((network, candidate)) = found else { continue };
+        if of_all.as_ref().is_none_or(|(_, total, _)| candidate.row.total() < *total) {
+            of_all = Some((network, candidate.row.total(), name));
+        }
         take(Some(candidate), &mut rows);
+    }
+    watch("both", stages - 1, stages);
+    if let Some((network, _, name)) = of_all {
         take(mixes(&network, &format!("{name}, mix"))?, &mut rows);
     }
     watch("done", stages, stages);
