@@ -41,7 +41,7 @@ client.on('message', function (topic, message) {
 module.exports = { client: client };
 "#;
 
-const CONFIG: &str = r#"{
+pub(crate) const CONFIG: &str = r#"{
   "name": "pump-7",
   "version": "1.4.2",
   "network": { "ssid": "plant", "dhcp": true, "ntp": ["0.pool.ntp.org", "1.pool.ntp.org"] },

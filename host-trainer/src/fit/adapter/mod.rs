@@ -140,11 +140,8 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The GMCF file in which an adapter travels, without any model.
-///
-/// # Errors
-/// Those of the codec.
-pub fn sealed(content: &[u8], profile: Profile) -> Result<Vec<u8>, Error> {
+/// The GMCF file in which an adapter travels, without any model. To be called with a big stack.
+fn sealed(content: &[u8], profile: Profile) -> Result<Vec<u8>, Error> {
     let job = Job { new: content, old: None, profile, prior: PRIOR, base: None };
     Ok(smallest(&job, &|_, _| {})?.bytes)
 }
