@@ -12,7 +12,7 @@ use crate::codec::CodecError;
 use crate::files::{check_writable, is_stream};
 use crate::fit::adapter::{Family, Outcome, Row, fit};
 use crate::report::format::thousands;
-use crate::train::neural::corpus;
+use crate::train::neural::corpus::{self, Corpus};
 
 /// The report as JSON. Field names are part of the interface.
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
         let hint = "name one: --base nano; or a larger --profile";
         return Err(CliError::Usage { what: "an adapter needs a base model to adapt".into(), hint: hint.into() });
     };
-    let (files, held_out) =
+    let Corpus { learned: files, held: held_out } =
         corpus::family(&args.folder, &args.output, args.hold_out.into()).map_err(refuse("fit an adapter"))?;
     let bar = Bar::new();
     let (seed, threads) = (args.seed, args.threads.into());

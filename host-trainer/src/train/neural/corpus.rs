@@ -78,11 +78,11 @@ fn files_but(folder: &Path, written: &[&Path]) -> Result<Vec<PathBuf>, BaseError
 }
 
 /// Reads the files of a family whole, all in the folder but `output` and those that are empty, and holds `percent` of
-/// them out: those that are fitted to, and those held out.
+/// them back.
 ///
 /// # Errors
 /// As [`read`].
-pub fn family(folder: &Path, output: &Path, percent: usize) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>), BaseError> {
+pub fn family(folder: &Path, output: &Path, percent: usize) -> Result<Corpus, BaseError> {
     let mut paths = files_but(folder, &[output])?;
     paths.sort_by_key(|path| hash(path.strip_prefix(folder).unwrap_or(path)));
     let read = |path: &PathBuf| fs::read(path).map_err(BaseError::io("read", path));
@@ -91,8 +91,8 @@ pub fn family(folder: &Path, output: &Path, percent: usize) -> Result<(Vec<Vec<u
     if fitted.is_empty() {
         return Err(too_little(&[folder.to_path_buf()], format!("all its files ({}) are empty", paths.len())));
     }
-    let held_out = fitted.split_off(fitted.len() - (fitted.len() * percent / 100).min(fitted.len() - 1));
-    Ok((fitted, held_out))
+    let held = fitted.split_off(fitted.len() - (fitted.len() * percent / 100).min(fitted.len() - 1));
+    Ok(Corpus { learned: fitted, held })
 }
 
 /// Reads all files in the folders but those that the training itself writes, which may lie among them.
