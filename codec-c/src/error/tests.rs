@@ -32,11 +32,7 @@ fn errors() -> [(Error, i32, &'static str); 18] {
             "buffer too small: `payload`, found 99, needed 4294967296",
         ),
         (Error::OldMissing, -8, "the old image is needed"),
-        (
-            Error::WrongOld { expected: OTHER, found: ID },
-            -9,
-            "wrong old image, found 001a02f7, expected ff000001",
-        ),
+        (Error::WrongOld { expected: OTHER, found: ID }, -9, "wrong old image, found 001a02f7, expected ff000001"),
         (
             Error::DigestMismatch { expected: ID, found: OTHER },
             -10,
