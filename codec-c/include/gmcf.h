@@ -85,7 +85,7 @@ void gmcf_panic(void);
 #define GMCF_MANIFEST_BYTES 132
 
 // Bytes of an image's identity by which an update names it.
-#define GMCF_OLD_ID_BYTES 8
+#define GMCF_OLD_ID_BYTES 4
 
 // What a call returns: 0 or more when all is well, less than 0 for an error. The numbers are never reused.
 enum gmcf_status

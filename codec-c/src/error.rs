@@ -115,7 +115,7 @@ use gmcf_status::*;
 pub const GMCF_FIELD_BYTES: usize = 24;
 
 /// Bytes of an identity that an error tells.
-const ID_BYTES: u32 = 8;
+const ID_BYTES: u32 = 4;
 
 /// What was refused, and why.
 #[repr(C)]
@@ -178,7 +178,7 @@ impl gmcf_error {
             Error::OutOfRange { field, found, limit } => (field, 0, found, limit),
             Error::OverBudget { field, requested, limit } => (field, 0, requested, limit),
             Error::WrongOld { expected, found } | Error::DigestMismatch { expected, found } => {
-                ("", ID_BYTES, u64::from_be_bytes(found), u64::from_be_bytes(expected))
+                ("", ID_BYTES, u32::from_be_bytes(found).into(), u32::from_be_bytes(expected).into())
             }
             Error::ResidueMismatch { index, expected, found } => ("", index, found, expected),
             Error::ChainGap { index } | Error::ChainLoop { index } | Error::ChainOrder { index } => ("", index, 0, 0),

@@ -77,7 +77,6 @@ pub struct Decoder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: 
     /// Bytes of the payload taken so far.
     taken: u32,
     coder: RangeDecoder<BUFFER>,
-    map: MapModel,
     addresses: AddressCode,
     address: AddressModel,
     rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX, B>,
@@ -108,7 +107,6 @@ impl<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const I
             parsed: heapless::Vec::new(),
             taken: 0,
             coder: RangeDecoder::new(),
-            map: MapModel::zero(),
             addresses: AddressCode::zero(),
             address: AddressModel::new(IsaKind::Plain),
             rebuilder: Rebuilder::new(old, base),
@@ -312,7 +310,6 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     #[inline(never)]
     fn open(&mut self, header: &Header) -> Result<Phase, Error> {
         let old_len = header.old.map_or(0, |old| old.len);
-        self.map.start();
         self.addresses.start();
         if header.mode != Mode::Stored {
             let files = Files { old_len, new_len: header.new_len };
@@ -368,17 +365,15 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 Phase::Regions { left: left - 1 }
             }
             Phase::Map => {
-                let count = self.map.code_count(&mut self.coder, 0);
-                self.rebuilder.reserve_segments(count)?;
-                Phase::Segments { left: count }
+                let left = self.rebuilder.code_count(&mut self.coder, 0)?;
+                Phase::Segments { left }
             }
             Phase::Segments { left: 0 } => {
                 self.rebuilder.finish_map(self.address.clone());
                 Phase::Prime
             }
             Phase::Segments { left } => {
-                let segment = self.map.code(&mut self.coder, Segment::default());
-                self.rebuilder.push_segment(segment)?;
+                self.rebuilder.code_segment(&mut self.coder, Segment::default(), left - 1)?;
                 Phase::Segments { left: left - 1 }
             }
             Phase::Prime => {

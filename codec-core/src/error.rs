@@ -67,17 +67,17 @@ pub enum Error {
     OldMissing,
     /// The container was made against another old image.
     WrongOld {
-        /// Identity that the container names (first 8 bytes).
-        expected: [u8; 8],
-        /// Identity of the image at hand (first 8 bytes).
-        found: [u8; 8],
+        /// Identity that the container names.
+        expected: [u8; 4],
+        /// Identity of the image at hand, likewise short.
+        found: [u8; 4],
     },
     /// The rebuilt content does not have the digest that the container promises. Discard it.
     DigestMismatch {
-        /// First 8 bytes of the promised digest.
-        expected: [u8; 8],
-        /// First 8 bytes of the digest of what was rebuilt.
-        found: [u8; 8],
+        /// First 4 bytes of the promised digest.
+        expected: [u8; 4],
+        /// First 4 bytes of the digest of what was rebuilt.
+        found: [u8; 4],
     },
     /// The CRT residues of `index` do not add up.
     ResidueMismatch {

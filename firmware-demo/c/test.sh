@@ -96,7 +96,7 @@ while IFS=$'\t' read -r _ _ family old new _; do
         head -c $((size - 1)) "$patch" >"$runs/short.gmcf"
         "$GMCF" compress "$new" "${with_old[@]}" --profile host --base none -o "$runs/host.gmcf" >/dev/null
         refuse "not a GMCF file" "$old" "$new" "not a GMCF file, found $(od -An -N1 -tx1 "$new" | tr -d ' ')"
-        refuse "wrong old image" "$new" "$patch" "wrong old image, found [0-9a-f]\{16\}, expected [0-9a-f]\{16\}"
+        refuse "wrong old image" "$new" "$patch" "wrong old image, found [0-9a-f]\{8\}, expected [0-9a-f]\{8\}"
         refuse "truncated" "$old" "$runs/short.gmcf" "the update ends early: \`payload\`, found [0-9]*, needed [0-9]*"
         refuse "over budget" "$old" "$runs/host.gmcf" "over budget: \`words\`, found [0-9]*, limit 23552"
         refuse "no old image" /dev/null "$patch" "the old image is needed"

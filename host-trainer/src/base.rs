@@ -59,9 +59,10 @@ pub struct Shipped {
 }
 
 /// The base models that ship, smallest first.
-pub static SHIPPED: [Shipped; 2] = [
+pub static SHIPPED: [Shipped; 3] = [
     Shipped { name: "nano", file: include_bytes!("../base/nano.gmcf"), least: Profile::Small },
     Shipped { name: "micro", file: include_bytes!("../base/micro.gmcf"), least: Profile::Medium },
+    Shipped { name: "small", file: include_bytes!("../base/small.gmcf"), least: Profile::Host },
 ];
 
 impl Shipped {

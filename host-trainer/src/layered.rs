@@ -100,7 +100,7 @@ pub fn verify(container: &[u8], content: &[u8]) -> Result<(), Error> {
     let view = v1::View::new_checked(container)?;
     let (expected, found) = (view.original_hash(), sha512(content));
     if *expected != found {
-        let first = |hash: &[u8; 64]| -> [u8; 8] { std::array::from_fn(|i| hash[i]) };
+        let first = |hash: &[u8; 64]| -> [u8; 4] { std::array::from_fn(|i| hash[i]) };
         return Err(Error::DigestMismatch { expected: first(expected), found: first(&found) });
     }
     Ok(())

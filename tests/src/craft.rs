@@ -5,6 +5,8 @@ use codec_core::container::v2::{Header, Mode, Old};
 use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::{Coder, RangeEncoder};
 use codec_core::limits::Profile;
+use codec_core::predict::Files;
+use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::address::{AddressCode, Region, Stretch};
 
 /// The coder that payloads are written with.
@@ -41,6 +43,7 @@ pub const MIXED: u32 = 16;
 
 /// Instruction set and number of regions, as numbers that need not be known ones.
 pub fn head(coder: &mut impl Coder, isa: u32, regions: u32) {
+    coder.code(0, 49152);
     even(coder, isa, 5);
     even(coder, regions, 3);
 }
@@ -77,11 +80,12 @@ pub fn noise(coder: &mut impl Coder, bytes: &[u8]) {
     }
 }
 
-/// A map that says that it has `count` segments, and has these.
+/// A map that says that it has `count` segments, and has these, none of which is told by where the files end.
 pub fn map(coder: &mut impl Coder, count: u32, segments: &[Segment]) {
-    let mut model = MapModel::new();
+    let mut model = MapModel::new(PRIOR);
     model.code_count(coder, count);
-    for &segment in segments {
-        model.code(coder, segment);
+    for (i, &segment) in segments.iter().enumerate() {
+        let last = i as u32 + 1 == count;
+        model.code(coder, segment, last.then_some(Files { old_len: 0, new_len: 0 }));
     }
 }

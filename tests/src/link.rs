@@ -46,7 +46,7 @@ pub struct Recorder {
 impl Recorder {
     /// A device that runs version 1 and takes anything.
     pub fn new() -> Self {
-        let info = Info { product: 7, version: 1, state: state::IDLE, profile: 3, image: *b"image 01", received: 0 };
+        let info = Info { product: 7, version: 1, state: state::IDLE, profile: 3, image: *b"im01", received: 0 };
         Self {
             expected: None,
             stored: Vec::new(),
@@ -149,7 +149,7 @@ impl Recorder {
     /// What a restart does, wanted or not.
     fn boot(&mut self) {
         if self.info.state == state::INSTALLED {
-            self.info = Info { version: self.info.version + 1, state: state::TRIAL, image: *b"image 02", ..self.info };
+            self.info = Info { version: self.info.version + 1, state: state::TRIAL, image: *b"im02", ..self.info };
         }
     }
 }

@@ -39,7 +39,7 @@ pub const GMCF_UPDATER_ALIGN: usize = 8;
 /// Bytes of a manifest: what an update starts with.
 pub const GMCF_MANIFEST_BYTES: usize = 132;
 /// Bytes of an image's identity by which an update names it.
-pub const GMCF_OLD_ID_BYTES: usize = 8;
+pub const GMCF_OLD_ID_BYTES: usize = 4;
 
 const _: () = {
     let more = if WRITE_SIZE > 16 { 4 * WRITE_SIZE } else { 0 };

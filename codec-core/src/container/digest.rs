@@ -25,7 +25,7 @@ use sha2::Digest as _;
 /// Bytes of an [`Id`].
 pub const ID_LEN: usize = 16;
 /// Bytes of an [`OldId`].
-pub const OLD_ID_LEN: usize = 8;
+pub const OLD_ID_LEN: usize = 4;
 /// Bytes of a [`BaseId`].
 pub const BASE_ID_LEN: usize = 4;
 /// Bytes of a SHA-512 digest.
@@ -35,7 +35,7 @@ pub const SHA512_LEN: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub [u8; ID_LEN]);
 
-/// Short identity by which a delta names its old image: the first 8 bytes of that image's [`Id`].
+/// Short identity by which a delta names its old image: the first 4 bytes of that image's [`Id`].
 ///
 /// It guards against a mix-up, not against an attacker: what was rebuilt is checked against a full [`Id`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn standard_vectors() {
         assert_eq!(Id::of(b"abc").to_string(), "aa4938119b1dc7b87cbad0ffd200d0ae");
-        assert_eq!(Id::of(b"abc").old().to_string(), "aa4938119b1dc7b8");
+        assert_eq!(Id::of(b"abc").old().to_string(), "aa493811");
         let long = sha512(b"abc");
         assert_eq!(long[..8], [0xdd, 0xaf, 0x35, 0xa1, 0x93, 0x61, 0x7a, 0xba]);
         assert_eq!(long[56..], [0x2a, 0x9a, 0xc9, 0x4f, 0xa5, 0x4c, 0xa4, 0x9f]);
@@ -199,7 +199,7 @@ mod tests {
         let mut other = id;
         other.0[15] ^= 1;
         assert!(id.old().names(&other));
-        other.0[7] ^= 1;
+        other.0[3] ^= 1;
         assert!(!id.old().names(&other));
     }
 }

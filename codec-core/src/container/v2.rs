@@ -18,7 +18,8 @@ mod flag {
     pub const CODED: u8 = 0b0000_1000;
     pub const PRIMED: u8 = 0b0001_0000;
     pub const BASE: u8 = 0b0010_0000;
-    pub const RESERVED: u8 = 0b1100_0000;
+    pub const SAME_LEN: u8 = 0b0100_0000;
+    pub const RESERVED: u8 = 0b1000_0000;
 }
 
 /// How the payload says what the new file is.
@@ -99,13 +100,18 @@ impl Header {
             (true, true, false) => Some(Mode::Primed),
             _ => None,
         };
-        let profile = Profile::from_id(flags & flag::PROFILE).filter(|_| flags & flag::RESERVED == 0);
+        let profile = Profile::from_id(flags & flag::PROFILE)
+            .filter(|_| flags & flag::RESERVED == 0 && (flags & flag::DELTA != 0 || flags & flag::SAME_LEN == 0));
         let (Some(mode), Some(profile)) = (mode, profile) else {
             return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
         };
         let new_len = r.varint("new_len")?;
         let old = if flags & flag::DELTA != 0 {
-            let difference = i64::from(unzigzag(r.varint("old_len")?));
+            let same = flags & flag::SAME_LEN != 0;
+            let difference = if same { 0 } else { i64::from(unzigzag(r.varint("old_len")?)) };
+            if difference == 0 && !same {
+                return Err(Error::OutOfRange { field: "old_len", found: 0, limit: 1 });
+            }
             let len = i64::from(new_len) + difference;
             let limit = u64::from(u32::MAX);
             let len =
@@ -144,8 +150,11 @@ impl Header {
             Mode::Coded => flags |= flag::CODED,
             Mode::Primed => flags |= flag::CODED | flag::PRIMED,
         }
-        if self.old.is_some() {
+        if let Some(old) = self.old {
             flags |= flag::DELTA;
+            if old.len == self.new_len {
+                flags |= flag::SAME_LEN;
+            }
         }
         if self.base.is_some() {
             flags |= flag::BASE;
@@ -163,7 +172,9 @@ impl Header {
                 found: u64::from(old.len),
                 limit: i32::MAX as u64,
             })?;
-            put(&varint::emit(zigzag(difference)))?;
+            if difference != 0 {
+                put(&varint::emit(zigzag(difference)))?;
+            }
             put(&old.id.0)?;
         }
         if let Some(base) = self.base {

@@ -3,6 +3,8 @@
 use crate::Error;
 use crate::entropy::Coder;
 use crate::entropy::number::{NumberModel, unzigzag, zigzag};
+use crate::predict::Files;
+use crate::predict::prior::{Load, Visitor};
 
 /// `new[new..new + len]` is predicted from `old[old..old + len]`. All in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -56,6 +58,9 @@ pub struct Map<W> {
     len: usize,
 }
 
+/// Probability that the last segment ends where one of the files does.
+const TO_THE_END: u32 = 61440;
+
 /// Adaptive state of the map's code.
 #[derive(Clone, Debug)]
 pub struct MapModel {
@@ -75,11 +80,20 @@ impl MapModel {
         Self { gap: NumberModel::zero(), len, jump: [const { NumberModel::zero() }, number], count, previous }
     }
 
-    /// A model that has seen nothing.
-    pub fn new() -> Self {
+    /// A model that starts from this prior.
+    pub fn new(prior: &[u8]) -> Self {
         let mut model = Self::zero();
         model.start();
+        model.visit(&mut Load(prior));
         model
+    }
+
+    /// Walks through what the prior brings: it stands at its beginning.
+    pub fn visit(&mut self, visitor: &mut impl Visitor) {
+        let [jump, jump_after_gap] = &mut self.jump;
+        for number in [&mut self.count, &mut self.gap, jump, jump_after_gap, &mut self.len] {
+            number.visit("map", visitor);
+        }
     }
 
     /// Forgets everything.
@@ -92,34 +106,28 @@ impl MapModel {
     }
 
     /// Bits that one segment can take at most.
-    pub const MAX_BITS: usize = 3 * crate::entropy::number::MAX_BITS;
+    pub const MAX_BITS: usize = 3 * crate::entropy::number::MAX_BITS + 5;
 
     /// Codes the number of segments.
     pub fn code_count<C: Coder>(&mut self, coder: &mut C, count: u32) -> u32 {
         self.count.code(coder, count)
     }
 
-    /// Codes the segment after the one coded last; an encoder passes it, a decoder passes anything.
+    /// Codes the segment after the one coded last; an encoder passes it, a decoder passes anything. Of the last one of
+    /// a map, a flag says whether it goes on to the end of one of the files: then `ends`, their lengths, tell its own.
     /// The result is not checked: [`Map::push`] does.
-    pub fn code<C: Coder>(&mut self, coder: &mut C, segment: Segment) -> Segment {
+    pub fn code<C: Coder>(&mut self, coder: &mut C, segment: Segment, ends: Option<Files>) -> Segment {
         let (new_end, old_end) =
             (self.previous.new.wrapping_add(self.previous.len), self.previous.old.wrapping_add(self.previous.len));
         let gap = self.gap.code(coder, segment.new.wrapping_sub(new_end));
         let jump = zigzag(segment.old.wrapping_sub(old_end) as i32);
         let jump = unzigzag(self.jump[usize::from(gap != 0)].code(coder, jump));
-        let len = self.len.code(coder, segment.len.wrapping_sub(1));
-        self.previous = Segment {
-            new: new_end.wrapping_add(gap),
-            old: old_end.wrapping_add(jump as u32),
-            len: len.wrapping_add(1),
-        };
+        let (new, old) = (new_end.wrapping_add(gap), old_end.wrapping_add(jump as u32));
+        let room = ends.map(|files| files.new_len.saturating_sub(new).min(files.old_len.saturating_sub(old)));
+        let whole = room.filter(|room| coder.code(u32::from(segment.len == *room), TO_THE_END) == 1);
+        let len = whole.unwrap_or_else(|| self.len.code(coder, segment.len.wrapping_sub(1)).wrapping_add(1));
+        self.previous = Segment { new, old, len };
         self.previous
-    }
-}
-
-impl Default for MapModel {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

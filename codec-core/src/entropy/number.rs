@@ -2,6 +2,7 @@
 
 use super::range::Coder;
 use crate::mix::Slot;
+use crate::predict::prior::Visitor;
 
 const LIMIT: u32 = 15;
 const EVEN: u32 = 1 << 15;
@@ -12,6 +13,9 @@ const MOST: u32 = 65536 - LEAST;
 
 /// Bits that one number can take at most: 31 size decisions and one for the top bit, the rest plain bits.
 pub const MAX_BITS: usize = 32 * 11 + 30;
+
+/// Sizes whose state the prior brings; larger numbers are rare.
+const TRAINED: usize = 16;
 
 /// Adaptive state for one kind of number, 0 to 2^32 - 2.
 #[derive(Clone, Debug)]
@@ -43,6 +47,12 @@ impl NumberModel {
     pub fn start(&mut self) {
         self.size.fill(Slot::NEW);
         self.top.fill(Slot::NEW);
+    }
+
+    /// Walks through what the prior brings.
+    pub(crate) fn visit(&mut self, name: &'static str, visitor: &mut impl Visitor) {
+        visitor.slots(name, &mut self.size[..TRAINED]);
+        visitor.slots(name, &mut self.top[..TRAINED]);
     }
 
     /// Codes `value` (ignored by a decoder); returns it.

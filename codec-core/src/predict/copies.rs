@@ -7,6 +7,7 @@ use crate::entropy::Coder;
 use crate::entropy::number::{self, NumberModel, unzigzag, zigzag};
 use crate::entropy::range::Part;
 use crate::mix::FineCounter;
+use crate::predict::prior::Visitor;
 
 /// Adaptive state of the copies' code.
 #[derive(Clone, Debug)]
@@ -42,7 +43,13 @@ impl CopyCode {
         self.jump.start();
         self.len.start();
         (self.new_end, self.old_end) = (0, 0);
-        self.starts.fill(FineCounter::new(3000, 4));
+    }
+
+    /// Walks through what the prior brings.
+    pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.counters("copies.starts", &mut self.starts);
+        self.jump.visit("copies.jump", visitor);
+        self.len.visit("copies.len", visitor);
     }
 
     /// Notes a segment, mapped or not.

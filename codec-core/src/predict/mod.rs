@@ -12,7 +12,7 @@ mod unit;
 
 use crate::Error;
 use crate::container::digest::BaseId;
-use crate::delta::map::{Map, SEGMENT_WORDS, Segment};
+use crate::delta::map::{Map, MapModel, SEGMENT_WORDS, Segment};
 use crate::entropy::Coder;
 use crate::entropy::range::Part;
 use crate::limits::{Capacity, Parameters};
@@ -75,6 +75,7 @@ pub struct Rebuilder<O, const WORDS: usize, const REWRITES: usize, const HISTORY
     next: usize,
     /// Segment that `pos` is in, mapped or not.
     current: Option<Segment>,
+    map_code: MapModel,
     copies: CopyCode,
     /// Whether the last byte stood outside every segment.
     inserting: bool,
@@ -109,6 +110,7 @@ impl<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const I
             new_len: 0,
             next: 0,
             current: None,
+            map_code: MapModel::zero(),
             copies: CopyCode::new(),
             inserting: false,
             contexts: 0,
@@ -148,13 +150,14 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         self.map.reserve(0)?;
         self.address = AddressModel::new(IsaKind::Plain);
         self.hits.start();
+        self.map_code.start();
+        self.copies.start();
         self.visit(&mut Load(prior));
         self.rewrites.start(parameters.rewrites_log2);
         self.neighbours = Neighbours::new();
         self.matches.start(parameters.history_log2, parameters.index_log2);
         (self.pos, self.new_len, self.next, self.recent) = (0, files.new_len, 0, 0);
         (self.current, self.inserting) = (None, false);
-        self.copies.start();
         self.contexts = (parameters.contexts as usize).min(CONTEXTS);
         self.words = (parameters.words as usize).min(WORDS);
         self.segments = parameters.segments;
@@ -163,29 +166,37 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
 
     /// Walks through all trained state, in the order of the prior.
     pub fn visit(&mut self, visitor: &mut impl Visitor) {
+        self.map_code.visit(visitor);
+        self.copies.visit(visitor);
         self.hits.visit(visitor);
         self.bytes.visit(visitor);
     }
 
-    /// Makes room for the segments of the map.
+    /// Codes the number of segments of the map, and makes room for them. An encoder passes it, a decoder anything.
     ///
     /// # Errors
     /// [`Error::OverBudget`] when they are more than the parameters allow, or would leave the network too little.
-    pub fn reserve_segments(&mut self, segments: u32) -> Result<(), Error> {
+    pub fn code_count<C: Coder>(&mut self, coder: &mut C, segments: u32) -> Result<u32, Error> {
+        let segments = self.map_code.code_count(coder, segments);
         let kept = LEAST_SLOTS + base_words(&self.base);
         let limit = self.segments.min((self.words.saturating_sub(kept) / SEGMENT_WORDS) as u32);
         if segments > limit {
             return Err(Error::OverBudget { field: "segments", requested: segments.into(), limit: limit.into() });
         }
-        self.map.reserve(segments as usize)
+        self.map.reserve(segments as usize)?;
+        Ok(segments)
     }
 
-    /// Appends a segment to the map.
+    /// Codes the next segment of the map, behind which `left` more stand, and appends it. An encoder passes it, a
+    /// decoder anything.
     ///
     /// # Errors
     /// Those of [`Map::push`].
-    pub fn push_segment(&mut self, segment: Segment) -> Result<(), Error> {
-        self.map.push(segment, self.old.len(), self.new_len)
+    pub fn code_segment<C: Coder>(&mut self, coder: &mut C, segment: Segment, left: u32) -> Result<Segment, Error> {
+        let files = Files { old_len: self.old.len(), new_len: self.new_len };
+        let segment = self.map_code.code(coder, segment, (left == 0).then_some(files));
+        self.map.push(segment, files.old_len, files.new_len)?;
+        Ok(segment)
     }
 
     /// Ends the map, sets the address model, and deals out what the map leaves of the memory. To be called before

@@ -205,7 +205,7 @@ impl AddressCode {
     }
 
     /// Bits that the head can take at most.
-    pub const MAX_HEAD_BITS: usize = (HEAD_BITS + REGION_BITS + STRETCH_BITS) as usize;
+    pub const MAX_HEAD_BITS: usize = (2 + HEAD_BITS + REGION_BITS + STRETCH_BITS) as usize;
     /// Bits that one region, or one stretch, can take at most.
     pub const MAX_BITS: usize = 3 * crate::entropy::number::MAX_BITS + 5 + 32;
 
@@ -215,6 +215,9 @@ impl AddressCode {
     /// [`Error::Unknown`] for an instruction set that this decoder does not know.
     pub fn code_head<C: Coder>(coder: &mut C, model: &AddressModel) -> Result<Head, Error> {
         let stretches = model.stretches.len() as u32;
+        if coder.code(u32::from(model.is_plain() && model.regions.is_empty()), PLAIN) == 1 {
+            return Ok(Head { isa: IsaKind::Plain, stretches: 0, regions: 0 });
+        }
         let mixed = if stretches > 0 { MIXED } else { 0 };
         let head = coded_bits(coder, mixed | u32::from(model.isa.id()), HEAD_BITS);
         let regions = coded_bits(coder, model.regions.len() as u32, REGION_BITS);
@@ -261,6 +264,8 @@ pub struct Head {
     pub regions: usize,
 }
 
+/// Probability that there is nothing but plain bytes.
+const PLAIN: u32 = 49152;
 /// Bits that name an instruction set.
 const ISA_BITS: u32 = 4;
 /// Bits that name the instruction set outside the stretches and say whether there are any.
@@ -318,13 +323,15 @@ mod tests {
         Ok(coded)
     }
 
-    /// Counts decisions, and wants even odds.
+    /// Counts decisions behind the first, which says whether all is plain, and wants even odds of them.
     struct Count(usize);
 
     impl Coder for Count {
         fn code(&mut self, bit: u32, p: u32) -> u32 {
-            assert_eq!(p, 1 << 15);
-            self.0 += 1;
+            if p != PLAIN {
+                assert_eq!(p, 1 << 15);
+                self.0 += 1;
+            }
             bit
         }
     }
@@ -350,9 +357,10 @@ mod tests {
     }
 
     #[test]
-    fn heads_cost_a_byte_and_three_bits_where_sets_mix() {
+    fn heads_cost_a_byte_and_three_bits_where_sets_mix_and_nothing_where_all_is_plain() {
         for isa in IsaKind::ALL {
-            for (stretches, bits) in [(&[][..], 8), (&[stretch(5, 6, IsaKind::Avr)][..], 11)] {
+            let alone = if isa == IsaKind::Plain { 0 } else { 8 };
+            for (stretches, bits) in [(&[][..], alone), (&[stretch(5, 6, IsaKind::Avr)][..], 11)] {
                 let mut count = Count(0);
                 let head = AddressCode::code_head(&mut count, &model(isa, stretches, &[]));
                 assert_eq!(head, Ok(Head { isa, stretches: stretches.len(), regions: 0 }));

@@ -166,8 +166,8 @@ pub(crate) struct CodingArgs {
     /// Encoding of the container
     #[arg(long, value_enum, default_value = "2")]
     pub(crate) format: FormatArg,
-    /// Base model that the device holds: none, nano, micro or a file; `auto` takes the largest that ships for the
-    /// profile (tiny: none, small: nano, medium and host: micro). It is used where it makes the result smaller
+    /// Base model that the device holds: none, nano, micro, small or a file; `auto` takes the largest that ships for the
+    /// profile (tiny: none, small: nano, medium: micro, host: small). It is used where it makes the result smaller
     #[arg(long, value_name = "BASE", default_value = "auto", value_parser = BaseArg::parse)]
     pub(crate) base: BaseArg,
     /// Adapter that the device holds beside the base model that it was fitted to by `gmcf fit`

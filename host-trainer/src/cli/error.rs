@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn exit_codes_tell_classes_apart() {
         assert_eq!(refused(Refusal::OldMissing).exit_code(), exit::IDENTITY);
-        assert_eq!(refused(Refusal::WrongOld { expected: [0; 8], found: [1; 8] }).exit_code(), exit::IDENTITY);
+        assert_eq!(refused(Refusal::WrongOld { expected: [0; 4], found: [1; 4] }).exit_code(), exit::IDENTITY);
         assert_eq!(refused(Refusal::BadMagic { found: *b"PK\x03\x04", seen: 4 }).exit_code(), exit::REFUSED);
         assert_eq!(refused(Refusal::ChainGap { index: 1 }).exit_code(), exit::REFUSED);
         let missing = CliError::io("read", Path::new("x"))(io::ErrorKind::NotFound.into());

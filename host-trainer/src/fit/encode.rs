@@ -5,7 +5,6 @@ use crate::base::Resident;
 use codec_core::Error;
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode, Old};
-use codec_core::delta::map::{MapModel, Segment};
 use codec_core::entropy::range::{PARTS, Part};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 use codec_core::limits::{self, Profile};
@@ -110,14 +109,10 @@ fn drive<C: Coder>(
             coded.address.push(code.code(coder, region) as Region)?;
         }
         coder.account(Part::Map);
-        let mut map = MapModel::new();
-        let count = map.code_count(coder, alignment.segments.len() as u32);
-        rebuilder.reserve_segments(count)?;
-        for i in 0..count as usize {
-            let segment = alignment.segments.get(i).copied().unwrap_or_default();
-            let segment: Segment = map.code(coder, segment);
-            rebuilder.push_segment(segment)?;
-            coded.segments.push(segment);
+        let count = rebuilder.code_count(coder, alignment.segments.len() as u32)?;
+        for i in 0..count {
+            let segment = alignment.segments.get(i as usize).copied().unwrap_or_default();
+            coded.segments.push(rebuilder.code_segment(coder, segment, count - 1 - i)?);
         }
         rebuilder.finish_map(coded.address.clone());
         rebuilder.prime(train)?;

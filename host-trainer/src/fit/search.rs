@@ -16,6 +16,13 @@ pub const LEAST_MAPPED: u32 = 16;
 /// Updates that need more than this share of the new file may let the network learn from the old image first.
 const PRIME_ABOVE: usize = 32;
 
+/// Files longer than this are aligned at one set of prices, bytes.
+const PRICED_ONCE: usize = 64 << 10;
+/// Prices of an inserted byte and of a segment, and by how much a missed byte costs more, for text: a model, or
+/// what is repeated, often says it in less than a segment takes.
+const TEXT_PRICES: [(f32, f32, f32); 6] =
+    [(1.5, 34.0, 1.0), (1.5, 60.0, 2.0), (2.5, 34.0, 2.0), (2.5, 22.0, 1.0), (3.5, 34.0, 1.0), (5.2, 30.0, 1.0)];
+
 /// Told of each candidate as it is started: (done, in all, as far as known).
 pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
@@ -36,6 +43,19 @@ pub fn alignments(old: &[u8], new: &[u8], costs: Costs) -> Vec<Alignment> {
     found
 }
 
+/// Alignments of plain bytes at other prices, where they are cheap to find.
+fn others(old: &[u8], job: &Job<'_>) -> impl Iterator<Item = Alignment> {
+    let segments = job.profile.parameters().segments as usize;
+    let prices = if job.new.len() <= PRICED_ONCE { &TEXT_PRICES[..] } else { &[] };
+    prices.iter().map(move |(insert, segment, missed)| {
+        let usual = Costs::default();
+        let (miss, miss_again) = (usual.miss * missed, usual.miss_again * missed);
+        let costs = Costs { insert: *insert, segment: *segment, miss, miss_again, ..usual };
+        let plain = AddressModel::new(IsaKind::Plain);
+        Aligner::new(old, job.new, costs).find(&plain, 0).split(segments, LEAST_MAPPED)
+    })
+}
+
 /// The smallest file that says what `job` asks for. Its base model is used where that makes it smaller.
 ///
 /// # Errors
@@ -45,7 +65,6 @@ pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
     if job.base.is_none() {
         return Ok(best);
     }
-    // The model does not know how the file is aligned with the old one, so the best alignment without it will do.
     let mut candidates = Vec::new();
     let nothing = Alignment::default();
     match (best.is_delta, job.old) {
@@ -57,6 +76,11 @@ pub fn smallest(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
         }
         (true, _) => {}
         (false, _) => candidates.push(encode(&Job { old: None, ..*job }, &nothing, false)?),
+    }
+    if let Some(old) = job.old.filter(|_| best.is_delta && best.alignment.address.is_plain()) {
+        for alignment in others(old, job) {
+            candidates.push(encode(job, &alignment, false)?);
+        }
     }
     candidates.push(best);
     candidates.into_iter().min_by_key(|c| c.bytes.len()).ok_or(Error::Finished)
@@ -86,6 +110,12 @@ fn without_base(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
                 }
             }
             watch(all - 1, all);
+            if delta.as_ref().is_some_and(|delta| delta.alignment.address.is_plain()) {
+                for alignment in others(old, job) {
+                    let candidate = encode(job, &alignment, false)?;
+                    delta = delta.filter(|d| d.bytes.len() <= candidate.bytes.len()).or(Some(candidate));
+                }
+            }
             if let Some(delta) = delta {
                 if job.profile >= Profile::Medium && delta.bytes.len() * PRIME_ABOVE > job.new.len() {
                     keep(encode(job, &delta.alignment, true)?);

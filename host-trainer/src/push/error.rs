@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use codec_core::container::digest::OLD_ID_LEN;
 use codec_core::limits::Profile;
 use update_core::link::message::Refusal;
 
@@ -31,10 +32,10 @@ pub enum PushError {
     },
     /// The update was made against another image than the device runs.
     OtherImage {
-        /// Identity of that image (first 8 bytes).
-        needed: [u8; 8],
+        /// Identity of that image.
+        needed: [u8; OLD_ID_LEN],
         /// Identity of the image that runs.
-        found: [u8; 8],
+        found: [u8; OLD_ID_LEN],
     },
     /// The device does not answer.
     Silent {

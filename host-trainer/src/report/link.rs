@@ -22,6 +22,7 @@
 
 use std::collections::BTreeMap;
 
+use codec_core::container::digest::OLD_ID_LEN;
 use codec_core::varint;
 use serde::Serialize;
 use update_core::link::frame::message_room;
@@ -210,6 +211,8 @@ pub fn rounds(items: u64, window: u8, loss: f64) -> Rounds {
     sum
 }
 
+/// Bytes of what a device tells of itself: product, version, state, profile, identity, and what it has received.
+const INFO_LEN: usize = 4 + 4 + 1 + 1 + OLD_ID_LEN + 4;
 /// A chance that is not followed any further.
 const NEGLIGIBLE: f64 = 1e-12;
 
@@ -223,7 +226,7 @@ pub fn cost(payload: u64, frame: u16, window: u8, loss: f64) -> LinkRecord {
     let welcome = 1 + 4 + 2 + 1 + varint::len(frame.into()) + 1;
     for _ in 0..2 {
         air.ask(loss, 1 + 4, welcome);
-        air.ask(loss, 1 + 2 + 1, 1 + 2 + 1 + 22);
+        air.ask(loss, 1 + 2 + 1, 1 + 2 + 1 + INFO_LEN);
     }
     // The manifest.
     let room = message_room(limit);
@@ -250,7 +253,7 @@ pub fn cost(payload: u64, frame: u16, window: u8, loss: f64) -> LinkRecord {
     }
     // Install, look, restart.
     air.ask(loss, 1 + 2, 1 + 2 + 1);
-    air.ask(loss, 1 + 2 + 1, 1 + 2 + 1 + 22);
+    air.ask(loss, 1 + 2 + 1, 1 + 2 + 1 + INFO_LEN);
     air.ask(loss, 1 + 2, 1 + 2 + 1);
 
     let total = air.bytes[0] + air.bytes[1];

@@ -66,12 +66,12 @@ fn whole_files(folder: &Path) -> io::Result<Vec<Example>> {
         .collect()
 }
 
-/// Trains the prior on the firmware updates (classes A and B) of a corpus, and on the files in its folder `train`.
+/// Trains the prior on the updates of firmware and text (classes A, B and C) of a corpus, and on the files in its folder `train`.
 ///
 /// # Errors
 /// When the corpus cannot be read or has no updates, or the output cannot be written.
 pub fn mix(args: &MixArgs, watch: &(dyn Fn(Step) + Sync)) -> io::Result<()> {
-    let classes = Classes::Only(vec!["A".into(), "B".into()]);
+    let classes = Classes::Only(vec!["A".into(), "B".into(), "C".into()]);
     let pairs = corpus::load(&args.corpus, &classes, None).map_err(|e| io::Error::other(e.to_string()))?;
     let mut examples = Vec::new();
     for pair in &pairs {
@@ -80,7 +80,7 @@ pub fn mix(args: &MixArgs, watch: &(dyn Fn(Step) + Sync)) -> io::Result<()> {
         }
     }
     if examples.is_empty() {
-        return Err(io::Error::other("the corpus has no updates of class A or B"));
+        return Err(io::Error::other("the corpus has no updates of class A, B or C"));
     }
     examples.extend(whole_files(&args.corpus.join(WHOLE_FILES))?);
     let prior = with_big_stack(|| mix::train(&examples, args.epochs, &|step| watch(step)))?;

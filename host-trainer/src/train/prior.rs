@@ -8,12 +8,18 @@ pub struct Untrained;
 
 impl Visitor for Untrained {
     fn counters(&mut self, name: &'static str, counters: &mut [FineCounter]) {
-        let start = if name == "hits.second" { FineCounter::new(32768, 0) } else { FineCounter::new(64000, 2) };
-        counters.fill(start);
+        counters.fill(match name {
+            "hits.second" => FineCounter::new(32768, 0),
+            "copies.starts" => FineCounter::new(3000, 4),
+            _ => FineCounter::new(64000, 2),
+        });
     }
 
-    fn slots(&mut self, _: &'static str, slots: &mut [Slot]) {
-        slots.fill(Slot::new(3700, 1));
+    fn slots(&mut self, name: &'static str, slots: &mut [Slot]) {
+        slots.fill(match name {
+            "map" | "copies.jump" | "copies.len" => Slot::NEW,
+            _ => Slot::new(3700, 1),
+        });
     }
 
     fn weights(&mut self, name: &'static str, weights: &mut [i16]) {

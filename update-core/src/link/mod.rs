@@ -45,7 +45,7 @@
 //! # struct Nothing;
 //! # impl Target for Nothing {
 //! #     fn info(&mut self) -> Info {
-//! #         Info { product: 1, version: 2, state: 0, profile: 0, image: [0; 8], received: 0 }
+//! #         Info { product: 1, version: 2, state: 0, profile: 0, image: [0; 4], received: 0 }
 //! #     }
 //! #     fn offer(&mut self, _: &[u8; MANIFEST_LEN]) -> Result<u32, Error> { Ok(0) }
 //! #     fn receive(&mut self, _: u32, _: &[u8]) -> Result<(), Error> { Ok(()) }
@@ -69,6 +69,7 @@ pub mod frame;
 pub mod message;
 mod serve;
 
+use codec_core::container::digest::OLD_ID_LEN;
 use postcard::fixint::le;
 use serde::{Deserialize, Serialize};
 
@@ -91,8 +92,8 @@ pub struct Info {
     pub state: u8,
     /// Largest profile whose updates the device decodes: the number of a [`codec_core::limits::Profile`].
     pub profile: u8,
-    /// Identity of the image that runs (its first 8 bytes), by which a delta names its old image.
-    pub image: [u8; 8],
+    /// Identity of the image that runs (its first 4 bytes), by which a delta names its old image.
+    pub image: [u8; OLD_ID_LEN],
     /// Bytes of the offered update that are safely stored; 0 when none is being received.
     #[serde(with = "le")]
     pub received: u32,

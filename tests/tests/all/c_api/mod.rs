@@ -175,7 +175,7 @@ fn refuses_with_number_and_words() {
     });
     apply.refuses(Some(&pair.new), container, |error| {
         let Error::WrongOld { expected, found } = error else { panic!("{error}") };
-        let [found, expected] = [found, expected].map(|id| format!("{:016x}", u64::from_be_bytes(id)));
+        let [found, expected] = [found, expected].map(|id| format!("{:08x}", u32::from_be_bytes(id)));
         format!("-9: wrong old image, found {found}, expected {expected}")
     });
     apply.refuses(Some(&old[1..]), container, |error| {
@@ -201,7 +201,7 @@ fn refuses_with_number_and_words() {
     apply.refuses(Some(old), &other, |error| match error {
         Error::Corrupt { field } => format!("-15: damaged: `{field}`"),
         Error::DigestMismatch { expected, found } => {
-            let [found, expected] = [found, expected].map(|id| format!("{:016x}", u64::from_be_bytes(id)));
+            let [found, expected] = [found, expected].map(|id| format!("{:08x}", u32::from_be_bytes(id)));
             format!("-10: digest mismatch, found {found}, expected {expected}")
         }
         other => panic!("{other}"),

@@ -127,7 +127,7 @@ fn what_was_sent_by_a_run_that_ended_is_not_sent_again() {
 fn an_update_that_does_not_run_is_told() {
     let update = Update { manifest: &MANIFEST, payload: &[1; 50] };
     let mut target = Recorder::expecting(update);
-    target.info.image = *b"image 02"; // what a restart leads to
+    target.info.image = *b"im02"; // what a restart leads to
     let server = Server::start(target, &[]);
     let error = server.push(update, &ALL).unwrap_err();
     assert!(matches!(error, PushError::NotTaken { version: 2 }), "{error}");
