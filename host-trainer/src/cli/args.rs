@@ -32,6 +32,9 @@ Examples:
     gmcf flash flash.bin --for device.json --image fw-1.0.bin --key fleet.pub.pem
   Send an update to a device and install it:
     gmcf push up.gmcu --device serial:/dev/ttyUSB0
+  Make a family of similar files shorter, for devices that hold a base model:
+    gmcf fit configs/ -o family.gmcf
+    gmcf compress configs/a.json --adapter family.gmcf -o a.gmcf
   Measure size, time and memory beside other delta tools:
     gmcf bench tests/data --peers
 

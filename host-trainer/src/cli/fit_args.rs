@@ -31,7 +31,7 @@ pub(crate) struct FitArgs {
     /// Largest decoder that the device can hold
     #[arg(long, value_enum, default_value = "small")]
     pub(crate) profile: ProfileArg,
-    /// Base model that the device holds: nano, micro or a file; `auto` takes the largest that ships for the profile
+    /// Base model that the device holds: nano, micro, small or a file; `auto` takes the largest that ships for the profile
     #[arg(long, value_name = "BASE", default_value = "auto", value_parser = BaseArg::parse)]
     pub(crate) base: BaseArg,
     /// Share of the files that is not fitted to and only shows what the adapter does to others, in percent
