@@ -288,3 +288,35 @@ fn the_bench_reports_as_json() {
     assert_eq!(report["pairs"][0]["ours"].as_array().unwrap().len(), 2);
     assert_eq!(report["pairs"][0]["kind"], "near");
 }
+
+/// A family of settings: an adapter is fitted, a file travels with it, and only with it comes back.
+#[test]
+fn an_adapter_shortens_a_family() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("family")).unwrap();
+    let settings = |i: u32| -> String {
+        (0..24).map(|k| format!("zwqx_kj{k:02}vv = <{:05}|qz-{}>\n", (i + 3) * (k + 7) * 37, (i * k) % 10)).collect()
+    };
+    for i in 0..40 {
+        fs::write(bench.path(&format!("family/{i:02}.conf")), settings(i)).unwrap();
+    }
+    let fitted = bench.run(&["fit", "family", "-o", "family.gmcf", "--json"]);
+    assert_eq!(code(&fitted), exit::OK, "{}", stderr(&fitted));
+    let record: serde_json::Value = serde_json::from_slice(&fitted.stdout).unwrap();
+    assert_eq!(record["files"], 40);
+    assert!(record["written"].is_string(), "{record}");
+
+    fs::write(bench.path("next.conf"), settings(40)).unwrap();
+    let len = |name: &str| fs::metadata(bench.path(name)).unwrap().len();
+    for (out, adapter) in [("plain.gmcf", &[][..]), ("adapted.gmcf", &["--adapter", "family.gmcf"])] {
+        let made = bench.run(&[&["compress", "next.conf", "-o", out], adapter].concat());
+        assert_eq!(code(&made), exit::OK, "{}", stderr(&made));
+    }
+    assert!(len("adapted.gmcf") < len("plain.gmcf"));
+    let alone = bench.run(&["apply", "adapted.gmcf", "-o", "alone.conf"]);
+    assert_eq!(code(&alone), exit::REFUSED, "{}", stderr(&alone));
+    assert!(!bench.path("alone.conf").exists());
+    let applied = bench.run(&["apply", "adapted.gmcf", "--adapter", "family.gmcf", "-o", "back.conf"]);
+    assert_eq!(code(&applied), exit::OK, "{}", stderr(&applied));
+    assert_eq!(fs::read_to_string(bench.path("back.conf")).unwrap(), settings(40));
+}
