@@ -32,8 +32,10 @@ fn main() {
 
     for image in IMAGES {
         // Where an image needs more memory than the board is meant to have, or another place, it has a map of its own.
-        let own = format!("boards/{board}.{image}.x");
-        let map = if Path::new(&own).exists() { own } else { format!("boards/{board}.x") };
+        let evoformer = image == "demo" && env::var_os("CARGO_FEATURE_EVOFORMER").is_some();
+        let own = [evoformer.then_some("evoformer"), Some(image)].into_iter().flatten();
+        let mut own = own.map(|name| format!("boards/{board}.{name}.x"));
+        let map = own.find(|map| Path::new(map).exists()).unwrap_or_else(|| format!("boards/{board}.x"));
         let folder = out.join(image);
         fs::create_dir_all(&folder).expect("OUT_DIR can be written");
         fs::copy(map, folder.join("memory.x")).expect("boards/*.x can be copied");

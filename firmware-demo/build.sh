@@ -20,13 +20,19 @@ mapfile -t all_targets < <(boards | cut -f2)
 use_bare_metal "$task" "${all_targets[@]}"
 build=("${CARGO[@]}" --bin link-check)
 
-# images_of BOARD: the images that the board has; `base` is the demo with the base model of its profile. On RISC-V its
-# stack would run out of the 64 KiB.
+# images_of BOARD: the images that the board has; `base` is the demo with the base model of its profile, `nano` and
+# `evoformer` with those. On RISC-V the stack would run out of the 64 KiB beside `nano`.
 images_of() {
     echo demo echo device
     case $1 in mps2-an500 | lm3s6965evb) echo base ;; esac
+    case $1 in mps2-an500) echo nano evoformer ;; virt) echo evoformer ;; esac
     # What a boot loader runs has a memory map of its own.
     [ ! -f "boards/$1.app.x" ] || echo boot app
+}
+
+# with_model IMAGE: whether it is the demo with the feature of that name.
+with_model() {
+    case $1 in base | nano | evoformer) return 0 ;; *) return 1 ;; esac
 }
 
 # checked_images_of BOARD: those of them that are built with the profile `checked`, too. Not the device of the Cortex-M0:
@@ -36,15 +42,21 @@ checked_images_of() {
     local image
     [ "$1" != lm3s6965evb ] || echo one-slot
     for image in $(images_of "$1"); do
-        [ "$1 $image" = "microbit device" ] || [ "$image" = echo ] || [ "$image" = base ] || echo "$image"
+        [ "$1 $image" = "microbit device" ] || [ "$image" = echo ] || with_model "$image" || echo "$image"
     done
 }
 
 if [ "$task" = clippy ]; then
     while IFS=$'\t' read -r board target _; do
-        mapfile -t bins < <(images_of "$board" | tr ' ' '\n' | sed '/^base$/d; s/^/--bin=/')
+        bins=()
+        for image in $(images_of "$board"); do
+            if with_model "$image"; then
+                "${CARGO[@]}" --bin demo --features "$image" --target "$target" -- -D warnings
+            else
+                bins+=(--bin "$image")
+            fi
+        done
         "${build[@]}" "${bins[@]}" --target "$target" -- -D warnings
-        ! images_of "$board" | grep -q "^base$" || "${CARGO[@]}" --bin demo --features base --target "$target" -- -D warnings
         "${CARGO[@]}" --no-default-features --features quiet --bin update-check --target "$target" -- -D warnings
         if checked_images_of "$board" | grep -q '^one-slot$'; then
             "${CARGO[@]}" --bin device --features one-slot --target "$target" -- -D warnings
@@ -107,8 +119,8 @@ build_image() {
             return
             ;;
         demo) name=$2.elf ;;
-        base)
-            cargo=("${cargo[@]/#base/demo}" --features base)
+        base | nano | evoformer)
+            cargo=("${cargo[@]/#$4/demo}" --features "$4")
             built=${built%/*}/demo
             ;;
         one-slot)

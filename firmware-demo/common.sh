@@ -35,6 +35,8 @@ qemu_of() {
     qemu_package="qemu-system-arm"
     case $1 in
         mps2-an500) qemu=(qemu-system-arm -M mps2-an500 -cpu cortex-m7) ;;
+        # A Cortex-M4 with the memory map of the board above, for the same images.
+        mps2-an386) qemu=(qemu-system-arm -M mps2-an386 -cpu cortex-m4) ;;
         lm3s6965evb | microbit) qemu=(qemu-system-arm -M "$1") ;;
         virt) qemu=(qemu-system-riscv32 -M virt -bios none) qemu_package="qemu-system-misc" ;;
         *) echo "no board \`$1\`" >&2 && return 1 ;;

@@ -73,6 +73,9 @@ broken=$(
         $3 == "decoder_stack_bound_bytes" { limit = 2048 }
         # On the board that the profile is for.
         $3 == "mean_instructions_per_byte" && $1 == "lm3s6965evb" && $2 == "small.near" { limit = 400 }
+        # A byte that the base model thinks about, and all else that it takes.
+        $3 == "mean_instructions_per_byte" && $1 == "mps2-an386" && $2 == "small.nano" { limit = 100000 }
+        $3 == "mean_instructions_per_byte" && $1 == "mps2-an500" && $2 == "medium.base" { limit = 250000 }
         $3 == "ram_bound_bytes" { bound[$1] = $4 }
         # What was measured cannot be more than what the call graph allows.
         $3 == "ram_bytes" && $2 == "device" && $1 in bound && $4 > bound[$1] { limit = bound[$1] }

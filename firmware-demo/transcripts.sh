@@ -178,18 +178,26 @@ for pair in "${pairs[@]}"; do
     first=false
 done
 # A script and a configuration without an old version, with the base model of the profile; without one they are refused.
-for file in "$data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py" "$root/tests/golden/settings.txt"; do
-    name=base.${file##*.}
-    for line in "${table[@]}"; do
-        IFS=$'\t' read -r board _ profiles _ <<<"$line"
-        [ -f "$out/base.$board.elf" ] || continue
-        profile=${profiles%%,*}
-        patch=$runs/$name.$profile.gmcf
-        "$GMCF" compress "$file" --profile "$profile" -o "$patch" >/dev/null
-        rebuild "$board" "$profile" "$name" /dev/null "$file" "$patch" base "base.$board.elf"
+# And two files that a base model with an Evoformer makes shorter, on every processor that has the memory for it.
+models="mps2-an500 base medium micro
+mps2-an386 nano small nano
+lm3s6965evb base small nano
+mps2-an500 evoformer small $root/tests/golden/base/evoformer.gmcf
+mps2-an386 evoformer small $root/tests/golden/base/evoformer.gmcf
+virt evoformer small $root/tests/golden/base/evoformer.gmcf"
+while read -r board image profile model; do
+    files=("$data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py" "$root/tests/golden/settings.txt")
+    [ "$image" != evoformer ] || files=("$root/tests/golden/pump.js" "$root/tests/golden/pump.json")
+    for file in "${files[@]}"; do
+        name=$image.${file##*.}
+        patch=$runs/$name.$board.gmcf
+        "$GMCF" compress "$file" --profile "$profile" --base "$model" -o "$patch" >/dev/null
+        # What runs on the Cortex-M4 is built for the Cortex-M7.
+        rebuild "$board" "$profile" "$name" /dev/null "$file" "$patch" "$image" "$image.${board/an386/an500}.elf"
     done
-done
-refuse lm3s6965evb no-base /dev/null "$runs/base.txt.small.gmcf" "the container needs the base model"
+done <<<"$models"
+refuse virt no-base /dev/null "$runs/evoformer.js.virt.gmcf" "the container needs the base model"
+refuse lm3s6965evb no-base /dev/null "$runs/base.txt.lm3s6965evb.gmcf" "the container needs the base model"
 # Means over the pairs of a class: what the README promises.
 if [ -f "$runs/per-byte.tsv" ]; then
     awk -F'\t' -v OFS='\t' '

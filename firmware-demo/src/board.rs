@@ -49,7 +49,18 @@ mod names {
 }
 
 /// Name of the board and its processor.
-pub const NAME: &str = names::NAME;
+#[cfg(not(board = "mps2-an500"))]
+pub fn name() -> &'static str {
+    names::NAME
+}
+
+/// Name of the board and its processor: the same images run on another one.
+#[cfg(board = "mps2-an500")]
+pub fn name() -> &'static str {
+    // SAFETY: the register can be read at any time, and reading changes nothing.
+    let id = unsafe { (*cortex_m::peripheral::CPUID::PTR).base.read() };
+    if id >> 4 & 0xfff == 0xc24 { "mps2-an386 (Cortex-M4)" } else { names::NAME }
+}
 
 /// Decoder of the largest profile that the board has the memory for.
 pub type Decoder<O, B = NoBase> = names::Decoder<O, B>;

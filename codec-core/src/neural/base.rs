@@ -125,8 +125,8 @@ impl Grams<'_> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linear<'a> {
     weights: &'a [u8],
-    factors: &'a [u8],
-    bias: &'a [u8],
+    factors: &'a [[u8; 2]],
+    bias: &'a [[u8; 2]],
     columns: usize,
     shift: u32,
 }
@@ -137,28 +137,49 @@ impl<'a> Linear<'a> {
     pub(super) fn cut(from: &mut Cut<'a>, field: &'static str, rows: usize, columns: usize) -> Result<Self, Error> {
         let shift = from.within(field, 40)?.max(1);
         Ok(Self {
-            factors: from.take(field, 2 * rows)?,
-            bias: from.take(field, 2 * rows)?,
+            factors: from.take(field, 2 * rows)?.as_chunks().0,
+            bias: from.take(field, 2 * rows)?.as_chunks().0,
             weights: from.take(field, rows * columns)?,
             columns,
             shift,
         })
     }
 
+    /// The sum of a row's products, in the units of the bias; halves are rounded up.
+    #[inline]
+    fn scaled(&self, sum: i32, factor: [u8; 2], bias: [u8; 2]) -> i32 {
+        let (factor, bias) = (u16::from_le_bytes(factor), i16::from_le_bytes(bias));
+        match self.shift {
+            // The factor shifted up has 31 bits at most, so the upper word of the product has 31.
+            shift @ 17..=32 => {
+                let factor = u32::from(factor) << (32 - shift);
+                ((i64::from(sum) * i64::from(factor) + (1 << 31)) >> 32) as i32 + i32::from(bias)
+            }
+            shift => shifted(i64::from(sum) * i64::from(factor), shift, bias),
+        }
+    }
+
     /// Row `row` times `x`, in the units of the bias.
     #[inline]
     pub(crate) fn row(&self, row: usize, x: &[u16]) -> i32 {
         let weights = &self.weights[row * self.columns..][..self.columns];
-        let sum = dot(weights, x);
-        let factor = number(self.factors, row) as u16;
-        let product = i64::from(sum) * i64::from(factor);
-        let y = ((product + (1 << (self.shift - 1))) >> self.shift) + i64::from(number(self.bias, row));
-        y.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+        self.scaled(dot(weights, x), self.factors[row], self.bias[row])
+    }
+
+    /// Hands the rows from `first` on, as many as there are places in `to`, times `x`, to `take`, each with its number
+    /// behind `first` and its place.
+    #[inline]
+    pub(super) fn rows(&self, first: usize, x: &[u16], to: &mut [u16], mut take: impl FnMut(usize, &mut u16, i32)) {
+        let weights = self.weights[first * self.columns..].chunks_exact(self.columns.max(1));
+        let scales = self.factors[first..].iter().zip(&self.bias[first..]);
+        for (i, ((to, weights), (factor, bias))) in to.iter_mut().zip(weights).zip(scales).enumerate() {
+            take(i, to, self.scaled(dot(weights, x), *factor, *bias));
+        }
     }
 
     /// Writes the rows from `first` on, times `x`, to `to`.
     pub(super) fn write_from(&self, first: usize, x: &[u16], to: &mut [u16]) {
-        to.iter_mut().enumerate().for_each(|(i, to)| *to = narrow(self.row(first + i, x)));
+        self.rows(first, x, to, |_, to, y| *to = narrow(y));
     }
 
     /// Writes all rows.
@@ -168,27 +189,100 @@ impl<'a> Linear<'a> {
 
     /// Writes all rows, 0 for those below.
     pub(super) fn write_rectified(&self, x: &[u16], to: &mut [u16]) {
-        to.iter_mut().enumerate().for_each(|(i, to)| *to = narrow(self.row(i, x).max(0)));
+        self.rows(0, x, to, |_, to, y| *to = narrow(y.max(0)));
     }
 
     /// Adds all rows to `to`.
     pub(super) fn add(&self, x: &[u16], to: &mut [u16]) {
-        to.iter_mut().enumerate().for_each(|(i, to)| add(to, self.row(i, x)));
+        self.rows(0, x, to, |_, to, y| add(to, y));
     }
 }
 
-/// Sum of products of numbers with a sign, of at most [`MAX_INPUTS`]. Eight at a time, since most of what a model costs
-/// is this loop.
-#[inline]
+/// `product / 2^shift` and the bias, saturating.
+#[cold]
+#[inline(never)]
+fn shifted(product: i64, shift: u32, bias: i16) -> i32 {
+    let y = ((product + (1 << (shift - 1))) >> shift) + i64::from(bias);
+    y.clamp(i64::from(i32::MIN), i64::from(i32::MAX)) as i32
+}
+
+/// Sum of products of numbers with a sign, of at most [`MAX_INPUTS`]. Most of what a model costs is this loop.
+#[inline(never)]
 fn dot(weights: &[u8], x: &[u16]) -> i32 {
-    let product = |(w, x): (&u8, &u16)| i32::from(*w as i8) * i32::from(*x as i16);
-    let ((weights, last_weights), (x, last_x)) = (weights.as_chunks::<8>(), x.as_chunks::<8>());
-    let mut sum: i32 = last_weights.iter().zip(last_x).map(product).sum();
-    for ([a, b, c, d, e, f, g, h], [i, j, k, l, m, n, o, p]) in weights.iter().zip(x) {
-        sum += product((a, i)) + product((b, j)) + product((c, k)) + product((d, l));
-        sum += product((e, m)) + product((f, n)) + product((g, o)) + product((h, p));
+    if cfg!(all(halves, target_endian = "little")) { dot_by_halves(weights, x) } else { dot_by_numbers(weights, x) }
+}
+
+#[inline(always)]
+fn product(weight: u8, x: u16) -> i32 {
+    i32::from(weight as i8) * i32::from(x as i16)
+}
+
+/// Of what is left of a row behind its last sixteen.
+#[inline]
+fn dot_of_rest(weights: &[u8], x: &[u16]) -> i32 {
+    let ((weights, last_weights), (x, last_x)) = (weights.as_chunks::<4>(), x.as_chunks::<4>());
+    let mut sum = 0;
+    for (weights, x) in weights.iter().zip(x) {
+        sum += four_by_numbers(weights, x);
+    }
+    for (weight, x) in last_weights.iter().zip(last_x) {
+        sum += product(*weight, *x);
     }
     sum
+}
+
+#[inline(always)]
+fn four_by_numbers([a, b, c, d]: &[u8; 4], [i, j, k, l]: &[u16; 4]) -> i32 {
+    product(*a, *i) + product(*b, *j) + product(*c, *k) + product(*d, *l)
+}
+
+/// Sixteen at a time.
+#[inline]
+fn dot_by_numbers(weights: &[u8], x: &[u16]) -> i32 {
+    let x = &x[..weights.len()];
+    let ((weights, last_weights), (x, last_x)) = (weights.as_chunks::<16>(), x.as_chunks::<16>());
+    let mut sum = dot_of_rest(last_weights, last_x);
+    for (weights, x) in weights.iter().zip(x) {
+        let [a, b, c, d]: &[[u8; 4]; 4] = bytemuck::must_cast_ref(weights);
+        let [i, j, k, l]: &[[u16; 4]; 4] = bytemuck::must_cast_ref(x);
+        sum += four_by_numbers(a, i);
+        sum += four_by_numbers(b, j);
+        sum += four_by_numbers(c, k);
+        sum += four_by_numbers(d, l);
+    }
+    sum
+}
+
+/// Eight at a time, for processors that multiply halves of registers in one instruction, and add the product to 64
+/// bits. Little endian.
+#[inline]
+fn dot_by_halves(weights: &[u8], x: &[u16]) -> i32 {
+    let x = &x[..weights.len()];
+    let ((weights, last_weights), (x, last_x)) = (weights.as_chunks::<8>(), x.as_chunks::<8>());
+    let mut sum = i64::from(dot_of_rest(last_weights, last_x)) << 8;
+    for (weights, x) in weights.iter().zip(x) {
+        // Read whole, or the compiler would take them apart.
+        let [a, b] = bytemuck::must_cast::<[u8; 8], [u32; 2]>(*weights);
+        let [i, j, k, l] = bytemuck::must_cast::<[u16; 8], [u32; 4]>(*x);
+        add_four_by_halves(&mut sum, a, i, j);
+        add_four_by_halves(&mut sum, b, k, l);
+    }
+    // At most 2^9 products of 2^22 each.
+    (sum >> 8) as i32
+}
+
+/// Four weights are two registers of two halves, 256 times what they are. One product is written in 64 bits, since the
+/// compiler takes an instruction more for it otherwise.
+#[inline(always)]
+fn add_four_by_halves(sum: &mut i64, weights: u32, first: u32, second: u32) {
+    const UPPER: u32 = 0xff00_ff00;
+    let low = |pair: u32| i32::from(pair as u16 as i16);
+    let high = |pair: u32| pair as i32 >> 16;
+    let (even, odd) = (weights << 8 & UPPER, weights & UPPER);
+    *sum += i64::from(low(second)) * i64::from(high(even));
+    *sum += i64::from(high(odd) * high(second));
+    *sum += i64::from(low(even) * low(first));
+    *sum += i64::from(low(odd) * high(first));
 }
 
 /// The recurrent layer.
@@ -348,16 +442,65 @@ mod tests {
         for (weight, input, bias, expected) in [(0x80, i16::MIN, 0x7f, i32::MAX), (0x80, i16::MAX, 0x80, i32::MIN)] {
             let weights = [weight; MAX_INPUTS];
             let layer =
-                Linear { weights: &weights, factors: &[0xff; 2], bias: &[bias; 2], columns: MAX_INPUTS, shift: 1 };
+                Linear { weights: &weights, factors: &[[0xff; 2]], bias: &[[bias; 2]], columns: MAX_INPUTS, shift: 1 };
             assert_eq!(layer.row(0, &[input.cast_unsigned(); MAX_INPUTS]), expected);
+        }
+    }
+
+    /// Both ways to the same sum: all lengths, whatever the numbers are, the largest of them too.
+    #[test]
+    fn sums_are_the_same_by_halves() {
+        let mut random = 1u32;
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random >> 16
+        };
+        for len in (0..40).chain([MAX_INPUTS]) {
+            let weights: Vec<u8> = (0..len).map(|_| next() as u8).collect();
+            let x: Vec<u16> = (0..=len).map(|_| next() as u16).collect();
+            for x in [&x[..len], &x[1..]] {
+                assert_eq!(dot_by_halves(&weights, x), dot_by_numbers(&weights, x), "{len}");
+            }
+        }
+        for (weight, x) in [(0x80, 0x8000), (0x80, 0x7fff), (0x7f, 0x8000), (0x7f, 0x7fff)] {
+            let (weights, x) = ([weight; MAX_INPUTS], [x; MAX_INPUTS]);
+            assert_eq!(dot_by_halves(&weights, &x), dot_by_numbers(&weights, &x));
+        }
+    }
+
+    /// Whichever way the factor is applied.
+    #[test]
+    fn factors_are_exact() {
+        let mut random = 7u32;
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            random
+        };
+        for shift in 1..=40 {
+            let layer = Linear { shift, ..Linear::EMPTY };
+            let extremes = [(i32::MIN, u16::MAX, i16::MIN), (i32::MAX, u16::MAX, i16::MAX), (-1, 1, 0), (0, 0, 0)];
+            let random = (0..200).map(|_| (next() as i32, (next() >> 16) as u16, (next() >> 16) as i16));
+            for (sum, factor, bias) in extremes.into_iter().chain(random.collect::<Vec<_>>()) {
+                let exact = shifted(i64::from(sum) * i64::from(factor), shift, bias);
+                assert_eq!(
+                    layer.scaled(sum, factor.to_le_bytes(), bias.to_le_bytes()),
+                    exact,
+                    "{shift} {sum} {factor}"
+                );
+            }
         }
     }
 
     /// Rounds to the nearest, halves up.
     #[test]
     fn rows_round() {
-        let layer =
-            |weight: &'static [u8]| Linear { weights: weight, factors: &[1, 0], bias: &[0, 0], columns: 1, shift: 2 };
+        let layer = |weight: &'static [u8]| Linear {
+            weights: weight,
+            factors: &[[1, 0]],
+            bias: &[[0, 0]],
+            columns: 1,
+            shift: 2,
+        };
         let rows = [0, 1, 2, 5, 6].map(|x| layer(&[1]).row(0, &[x]));
         assert_eq!(rows, [0, 0, 1, 1, 2]);
         assert_eq!([1, 2, 3, 6].map(|x| layer(&[0xff]).row(0, &[x])), [0, 0, -1, -1]);

@@ -1,7 +1,7 @@
 //! The network in integers: activations in Q11, the recurrent state in Q15, weights of 8 bit, sums of 32.
 
 use super::adapter::Adapt;
-use super::arithmetic::{Carve, narrow};
+use super::arithmetic::{Carve, narrow, signed};
 use super::base::Base;
 use super::context::Features;
 use super::evoformer::{self, Evoformer};
@@ -77,19 +77,13 @@ pub(crate) fn run(base: &Base<'_>, adapter: &impl Adapt, memory: &mut [u16], fea
         evoformer.column(shape, columns, embedded, features.found(), aligned);
     }
     let (a, b) = rest[..2 * shape.hidden].split_at_mut(shape.hidden);
-    match adapter.layer(0, x) {
-        None => base.layers[0].write_rectified(x, a),
-        Some(change) => {
-            a.iter_mut().enumerate().for_each(|(i, a)| *a = narrow(change.row(i, base.layers[0].row(i, x)).max(0)));
-        }
-    }
+    let change = adapter.layer(0, x);
+    let changed = |i, y| change.as_ref().map_or(y, |change| change.row(i, y));
+    base.layers[0].rows(0, x, a, |i, a, y| *a = narrow(changed(i, y).max(0)));
     for (at, layer) in base.layers[..=shape.layers].iter().enumerate().skip(1) {
         let change = adapter.layer(at, a);
-        for (i, b) in b.iter_mut().enumerate() {
-            let y = layer.row(i, a);
-            let y = change.as_ref().map_or(y, |change| change.row(i, y));
-            *b = narrow(y.max(0).saturating_add(i32::from(a[i] as i16)));
-        }
+        let changed = |i, y| change.as_ref().map_or(y, |change| change.row(i, y));
+        layer.rows(0, a, b, |i, b, y| *b = narrow(changed(i, y).max(0).saturating_add(signed(a[i]))));
         a.copy_from_slice(b);
     }
 }

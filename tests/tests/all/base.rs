@@ -19,39 +19,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
 
-const SCRIPT: &str = r#"'use strict';
-const mqtt = require('mqtt');
-const client = mqtt.connect('mqtt://broker.local:1883', { clientId: 'pump-7' });
+const SCRIPT: &str = include_str!("../../golden/pump.js");
 
-client.on('connect', function () {
-  client.subscribe('plant/pump/7/set', function (err) {
-    if (err) { console.error('cannot subscribe', err); process.exit(1); }
-  });
-});
-
-client.on('message', function (topic, message) {
-  const wanted = JSON.parse(message.toString());
-  if (typeof wanted.rate !== 'number' || wanted.rate < 0 || wanted.rate > 100) {
-    console.warn('ignored', topic, wanted);
-    return;
-  }
-  setRate(wanted.rate);
-});
-
-module.exports = { client: client };
-"#;
-
-pub(crate) const CONFIG: &str = r#"{
-  "name": "pump-7",
-  "version": "1.4.2",
-  "network": { "ssid": "plant", "dhcp": true, "ntp": ["0.pool.ntp.org", "1.pool.ntp.org"] },
-  "mqtt": { "host": "broker.local", "port": 1883, "keepalive": 60, "qos": 1 },
-  "sensors": [
-    { "type": "bme280", "bus": 1, "address": "0x76", "interval": 30 },
-    { "type": "ds18b20", "pin": 4, "interval": 60 }
-  ]
-}
-"#;
+pub(crate) const CONFIG: &str = include_str!("../../golden/pump.json");
 
 /// What a decoder says that lacks this model.
 fn unknown(id: BaseId) -> Error {

@@ -18,11 +18,13 @@ type Base = codec_core::neural::Place<codec_core::neural::Held<'static>>;
 
 type Decoder = board::Decoder<Old<OldImage>, Base>;
 
-/// The model of the board's profile, as it lies in flash.
-#[cfg(all(feature = "base", board = "mps2-an500"))]
-static MODEL: &[u8] = include_bytes!("../../../../host-trainer/base/micro.gmcf");
-#[cfg(all(feature = "base", not(board = "mps2-an500")))]
+/// The model of the board's profile, as it lies in flash, or the one that a feature names.
+#[cfg(feature = "evoformer")]
+static MODEL: &[u8] = include_bytes!("../../../../tests/golden/base/evoformer.gmcf");
+#[cfg(all(feature = "base", not(feature = "evoformer"), any(feature = "nano", not(board = "mps2-an500"))))]
 static MODEL: &[u8] = include_bytes!("../../../../host-trainer/base/nano.gmcf");
+#[cfg(all(feature = "base", not(feature = "evoformer"), not(feature = "nano"), board = "mps2-an500"))]
+static MODEL: &[u8] = include_bytes!("../../../../host-trainer/base/micro.gmcf");
 
 #[cfg(not(feature = "base"))]
 const NO_BASE: Base = codec_core::neural::NoBase;

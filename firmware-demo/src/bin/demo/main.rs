@@ -84,7 +84,7 @@ fn run() -> Result<(), Failure> {
     let mut words = command_line.words();
     let mut next = || words.next().ok_or(Failure::Usage);
     let [old, patch, new] = [next()?, next()?, next()?];
-    println!("board: {}", board::NAME);
+    println!("board: {}", board::name());
     let old = place::open_old(old, counter)?;
     let mut patch = HostFile::open(patch, Mode::Read, counter)?;
     println!("old: {} bytes", codec_core::storage::ReadAt::len(&old));
