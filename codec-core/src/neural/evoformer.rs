@@ -10,51 +10,62 @@
 use super::arithmetic::{Carve, MOST_WEIGHTS, add, draw, narrow, normalise, products, signed};
 use super::base::{Cut, Embedding, Linear};
 use super::rows::ROWS;
-use super::shape::{ALIGNED, ROW_DIM, Shape};
+use super::shape::{ALIGNED, Evoformer as Size, ROW_DIM, Shape};
 use crate::Error;
 use crate::mix::logistic::sigmoid;
 
-/// The layers of a block, in the order of the base model.
-#[derive(Clone, Copy, Debug)]
-struct Block<'a> {
-    outer: Linear<'a>,
-    outer_out: Linear<'a>,
-    triangle: Linear<'a>,
-    gate: Linear<'a>,
-    triangle_out: Linear<'a>,
-    pair_up: Linear<'a>,
-    pair_down: Linear<'a>,
-    row: Linear<'a>,
-    row_bias: Linear<'a>,
-    row_out: Linear<'a>,
-    column: Linear<'a>,
-    column_out: Linear<'a>,
-    up: Linear<'a>,
-    down: Linear<'a>,
+/// The layers of one step of a block, in the order of the base model. Steps read their own, one after another: those of a
+/// whole block take more stack than all the rest.
+macro_rules! layers {
+    ($name:ident($s:ident) { $($layer:ident: $field:literal, $rows:expr, $columns:expr;)* }) => {
+        struct $name<'a> {
+            $($layer: Linear<'a>,)*
+        }
+
+        impl<'a> $name<'a> {
+            fn cut(from: &mut Cut<'a>, $s: &Size) -> Result<Self, Error> {
+                Ok(Self { $($layer: Linear::cut(from, $field, $rows, $columns)?,)* })
+            }
+        }
+    };
 }
 
-impl<'a> Block<'a> {
-    fn cut(from: &mut Cut<'a>, shape: &Shape) -> Result<Self, Error> {
-        let s = &shape.evoformer;
-        let (d, z, c) = (s.channels, s.pair, s.outer);
-        let mut next = |field, rows, columns| Linear::cut(from, field, rows, columns);
-        Ok(Self {
-            outer: next("evoformer.outer", 2 * c, d)?,
-            outer_out: next("evoformer.outer.out", z, c * c)?,
-            triangle: next("evoformer.triangle", 2 * c, z)?,
-            gate: next("evoformer.gate", z, z)?,
-            triangle_out: next("evoformer.triangle.out", z, c)?,
-            pair_up: next("evoformer.pair.up", 2 * z, z)?,
-            pair_down: next("evoformer.pair.down", z, 2 * z)?,
-            row: next("evoformer.row", 3 * d, d)?,
-            row_bias: next("evoformer.row.pairs", s.heads, z)?,
-            row_out: next("evoformer.row.out", d, d)?,
-            column: next("evoformer.column", 3 * d, d)?,
-            column_out: next("evoformer.column.out", d, d)?,
-            up: next("evoformer.up", s.transition, d)?,
-            down: next("evoformer.down", d, s.transition)?,
-        })
-    }
+layers!(Outer(s) {
+    outer: "evoformer.outer", 2 * s.outer, s.channels;
+    out: "evoformer.outer.out", s.pair, s.outer * s.outer;
+});
+layers!(Triangle(s) {
+    triangle: "evoformer.triangle", 2 * s.outer, s.pair;
+    gate: "evoformer.gate", s.pair, s.pair;
+    out: "evoformer.triangle.out", s.pair, s.outer;
+});
+layers!(PairTransition(s) {
+    up: "evoformer.pair.up", 2 * s.pair, s.pair;
+    down: "evoformer.pair.down", s.pair, 2 * s.pair;
+});
+layers!(Row(s) {
+    row: "evoformer.row", 3 * s.channels, s.channels;
+    bias: "evoformer.row.pairs", s.heads, s.pair;
+    out: "evoformer.row.out", s.channels, s.channels;
+});
+layers!(Column(s) {
+    column: "evoformer.column", 3 * s.channels, s.channels;
+    out: "evoformer.column.out", s.channels, s.channels;
+});
+layers!(Transition(s) {
+    up: "evoformer.up", s.transition, s.channels;
+    down: "evoformer.down", s.channels, s.transition;
+});
+
+/// Reads a block over, so that its layers are known to be there.
+fn check_block(from: &mut Cut<'_>, size: &Size) -> Result<(), Error> {
+    Outer::cut(from, size)?;
+    Triangle::cut(from, size)?;
+    PairTransition::cut(from, size)?;
+    Row::cut(from, size)?;
+    Column::cut(from, size)?;
+    Transition::cut(from, size)?;
+    Ok(())
 }
 
 /// The Evoformer of a base model, read in place.
@@ -157,7 +168,7 @@ impl<'a> Evoformer<'a> {
         let offsets = Embedding::cut(from, "evoformer.offset", s.window(), s.pair)?;
         let rest = from.rest();
         for _ in 0..s.blocks {
-            Block::cut(from, shape)?;
+            check_block(from, s)?;
         }
         Ok(Self { input, row, offsets, blocks: &rest[..rest.len() - from.rest().len()] })
     }
@@ -181,7 +192,7 @@ impl<'a> Evoformer<'a> {
         let present = carve.next(window);
         present[at] = 1 | found << 1;
         let columns = Columns { count, at, window, present };
-        let mut kept_blocks = carve.next(s.blocks * kept(shape)).chunks_exact_mut(kept(shape));
+        let kept_blocks = carve.next(s.blocks * kept(shape)).chunks_exact_mut(kept(shape));
         let mut work = Work {
             x: carve.next(ALIGNED * d),
             normal: carve.next(d),
@@ -206,25 +217,10 @@ impl<'a> Evoformer<'a> {
             self.offsets.read(back, piece_mut(work.pairs, back, s.pair), false);
         }
         let mut from = Cut::new(self.blocks);
-        // Every block was read when the model was opened.
-        while let (Some(kept), Ok(block)) = (kept_blocks.next(), Block::cut(&mut from, shape)) {
-            let mut carve = Carve(kept);
-            let (keys, values) = (carve.next(window * ALIGNED * d), carve.next(window * ALIGNED * d));
-            let outers = carve.next(window * ALIGNED * s.outer);
-            work.outer_products(&block, shape, &columns, outers);
-            work.triangles(&block, shape, &columns, carve.0);
-            for back in 0..count {
-                let pair = piece_mut(work.pairs, back, s.pair);
-                let normal = &mut work.normal_pairs[..s.pair];
-                normalise(pair, normal);
-                transition(&block.pair_up, &block.pair_down, normal, &mut work.wide[..2 * s.pair], pair);
-            }
-            work.attend_rows(&block, shape, &columns, keys, values);
-            work.attend_column(&block, shape, &columns);
-            for row in columns.rows() {
-                let x = piece_mut(work.x, row, d);
-                normalise(x, work.normal);
-                transition(&block.up, &block.down, work.normal, &mut work.wide[..s.transition], x);
+        for kept in kept_blocks {
+            // Every block was read when the model was opened.
+            if work.block(&mut from, s, &columns, kept).is_err() {
+                break;
             }
         }
         normalise(piece(work.x, 0, d), to);
@@ -238,6 +234,45 @@ fn transition(up: &Linear<'_>, down: &Linear<'_>, normal: &[u16], inside: &mut [
 }
 
 impl Work<'_> {
+    /// A block, whose layers are the next of `from`.
+    fn block(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>, kept: &mut [u16]) -> Result<(), Error> {
+        let mut carve = Carve(kept);
+        let places = s.window() * ALIGNED;
+        let (keys, values) = (carve.next(places * s.channels), carve.next(places * s.channels));
+        let outers = carve.next(places * s.outer);
+        self.outer_products(from, s, columns, outers)?;
+        self.triangles(from, s, columns, carve.0)?;
+        self.transit_pairs(from, s, columns.count)?;
+        self.attend_rows(from, s, columns, keys, values)?;
+        self.attend_column(from, s, columns)?;
+        self.transit_rows(from, s, columns)
+    }
+
+    /// The transition of the pairs.
+    #[inline(never)]
+    fn transit_pairs(&mut self, from: &mut Cut<'_>, s: &Size, count: usize) -> Result<(), Error> {
+        let layers = PairTransition::cut(from, s)?;
+        for back in 0..count {
+            let pair = piece_mut(self.pairs, back, s.pair);
+            let normal = &mut self.normal_pairs[..s.pair];
+            normalise(pair, normal);
+            transition(&layers.up, &layers.down, normal, &mut self.wide[..2 * s.pair], pair);
+        }
+        Ok(())
+    }
+
+    /// The transition of the column.
+    #[inline(never)]
+    fn transit_rows(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>) -> Result<(), Error> {
+        let layers = Transition::cut(from, s)?;
+        for row in columns.rows() {
+            let x = piece_mut(self.x, row, s.channels);
+            normalise(x, self.normal);
+            transition(&layers.up, &layers.down, self.normal, &mut self.wide[..s.transition], x);
+        }
+        Ok(())
+    }
+
     /// Normalises all pairs.
     fn normalise_pairs(&mut self, count: usize, pair: usize) {
         let pairs = self.pairs.chunks_exact(pair).zip(self.normal_pairs.chunks_exact_mut(pair));
@@ -245,27 +280,28 @@ impl Work<'_> {
     }
 
     /// Attention along each row, over the columns seen that have it, biased by the pairs.
+    #[inline(never)]
     fn attend_rows(
         &mut self,
-        block: &Block<'_>,
-        shape: &Shape,
+        from: &mut Cut<'_>,
+        s: &Size,
         columns: &Columns<'_>,
         keys: &mut [u16],
         values: &mut [u16],
-    ) {
-        let s = &shape.evoformer;
+    ) -> Result<(), Error> {
+        let layers = Row::cut(from, s)?;
         let (d, width) = (s.channels, s.channels / s.heads);
         self.normalise_pairs(columns.count, s.pair);
         for back in 0..columns.count {
-            block.row_bias.write(piece(self.normal_pairs, back, s.pair), piece_mut(self.biases, back, s.heads));
+            layers.bias.write(piece(self.normal_pairs, back, s.pair), piece_mut(self.biases, back, s.heads));
         }
         for row in columns.rows() {
             normalise(piece(self.x, row, d), self.normal);
             let query = &mut self.column[..d];
-            block.row.write(self.normal, query);
+            layers.row.write(self.normal, query);
             let place = |back| columns.slot(back) * ALIGNED + row;
             for (i, to) in [&mut *keys, &mut *values].into_iter().enumerate() {
-                block.row.write_from((1 + i) * d, self.normal, piece_mut(to, place(0), d));
+                layers.row.write_from((1 + i) * d, self.normal, piece_mut(to, place(0), d));
             }
             let drawn = &mut *self.drawn;
             for head in 0..s.heads {
@@ -280,17 +316,19 @@ impl Work<'_> {
                 }
                 draw(&mut scores[..seen], &places[..seen], values, &mut drawn[at..at + width]);
             }
-            block.row_out.add(drawn, piece_mut(self.x, row, d));
+            layers.out.add(drawn, piece_mut(self.x, row, d));
         }
+        Ok(())
     }
 
     /// Attention along the column, over the rows that it has.
-    fn attend_column(&mut self, block: &Block<'_>, shape: &Shape, columns: &Columns<'_>) {
-        let s = &shape.evoformer;
+    #[inline(never)]
+    fn attend_column(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>) -> Result<(), Error> {
+        let layers = Column::cut(from, s)?;
         let (d, width) = (s.channels, s.channels / s.heads);
         for row in columns.rows() {
             normalise(piece(self.x, row, d), self.normal);
-            block.column.write(self.normal, piece_mut(self.column, row, 3 * d));
+            layers.column.write(self.normal, piece_mut(self.column, row, 3 * d));
         }
         for row in columns.rows() {
             let drawn = &mut *self.drawn;
@@ -306,20 +344,28 @@ impl Work<'_> {
                 }
                 draw(&mut scores[..seen], &places[..seen], self.column, &mut drawn[at..at + width]);
             }
-            block.column_out.add(drawn, piece_mut(self.x, row, d));
+            layers.out.add(drawn, piece_mut(self.x, row, d));
         }
+        Ok(())
     }
 
     /// The mean over the rows that both columns have of their outer products, for every pair.
-    fn outer_products(&mut self, block: &Block<'_>, shape: &Shape, columns: &Columns<'_>, kept: &mut [u16]) {
+    #[inline(never)]
+    fn outer_products(
+        &mut self,
+        from: &mut Cut<'_>,
+        s: &Size,
+        columns: &Columns<'_>,
+        kept: &mut [u16],
+    ) -> Result<(), Error> {
         /// Reciprocals in Q16.
         const SHARES: [i64; ALIGNED + 1] = [0, 65536, 32768, 21845, 16384, 13107];
-        let s = &shape.evoformer;
+        let layers = Outer::cut(from, s)?;
         let (d, c) = (s.channels, s.outer);
         for row in columns.rows() {
             normalise(piece(self.x, row, d), self.normal);
-            block.outer.write(self.normal, piece_mut(self.outer, row, c));
-            block.outer.write_from(c, self.normal, piece_mut(kept, columns.at * ALIGNED + row, c));
+            layers.outer.write(self.normal, piece_mut(self.outer, row, c));
+            layers.outer.write_from(c, self.normal, piece_mut(kept, columns.at * ALIGNED + row, c));
         }
         let product = &mut self.wide[..c * c];
         for back in 0..columns.count {
@@ -335,20 +381,28 @@ impl Work<'_> {
                     .sum();
                 *to = narrow((((sum >> 11) * share + (1 << 15)) >> 16) as i32);
             }
-            block.outer_out.add(product, piece_mut(self.pairs, back, s.pair));
+            layers.out.add(product, piece_mut(self.pairs, back, s.pair));
         }
+        Ok(())
     }
 
     /// What pairs say of each other: that of columns i and j learns from those of i and k and of j and k, for every k up to
     /// j.
-    fn triangles(&mut self, block: &Block<'_>, shape: &Shape, columns: &Columns<'_>, kept: &mut [u16]) {
-        let s = &shape.evoformer;
+    #[inline(never)]
+    fn triangles(
+        &mut self,
+        from: &mut Cut<'_>,
+        s: &Size,
+        columns: &Columns<'_>,
+        kept: &mut [u16],
+    ) -> Result<(), Error> {
+        let layers = Triangle::cut(from, s)?;
         let (c, window) = (s.outer, s.window());
         self.normalise_pairs(columns.count, s.pair);
         for back in 0..columns.count {
             let normal = piece(self.normal_pairs, back, s.pair);
-            block.triangle.write(normal, piece_mut(self.triangle, back, c));
-            block.triangle.write_from(c, normal, piece_mut(kept, columns.at * window + back, c));
+            layers.triangle.write(normal, piece_mut(self.triangle, back, c));
+            layers.triangle.write_from(c, normal, piece_mut(kept, columns.at * window + back, c));
         }
         let sums = &mut self.wide[..c];
         for back in 0..columns.count {
@@ -364,10 +418,11 @@ impl Work<'_> {
             }
             let normal = piece(self.normal_pairs, back, s.pair);
             for (i, to) in piece_mut(self.pairs, back, s.pair).iter_mut().enumerate() {
-                let gate = i64::from(sigmoid(block.gate.row(i, normal)));
-                let update = i64::from(block.triangle_out.row(i, sums));
+                let gate = i64::from(sigmoid(layers.gate.row(i, normal)));
+                let update = i64::from(layers.out.row(i, sums));
                 add(to, ((gate * update) >> 15).clamp(-65536, 65535) as i32);
             }
         }
+        Ok(())
     }
 }
