@@ -138,10 +138,10 @@ impl fmt::Display for Error {
             }
             Self::UnknownVersion { found } => write!(f, "GMCF version {found} is not known (1 and 2 are)"),
             Self::Unknown { field: "base_id", found } => {
-                write!(f, "the container needs the base model {found:08x}, which is not here")
+                write!(f, "the container needs the base model {found:04x}, which is not here")
             }
             Self::Unknown { field: "adapter.base_id", found } => {
-                write!(f, "the adapter belongs to the base model {found:08x}, not to this one")
+                write!(f, "the adapter belongs to the base model {found:04x}, not to this one")
             }
             Self::Unknown { field, found } => write!(f, "`{field}` is {found}, which this decoder does not know"),
             Self::OutOfRange { field, found, limit } => {

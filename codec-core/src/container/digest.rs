@@ -27,7 +27,7 @@ pub const ID_LEN: usize = 16;
 /// Bytes of an [`OldId`].
 pub const OLD_ID_LEN: usize = 4;
 /// Bytes of a [`BaseId`].
-pub const BASE_ID_LEN: usize = 4;
+pub const BASE_ID_LEN: usize = 2;
 /// Bytes of a SHA-512 digest.
 pub const SHA512_LEN: usize = 64;
 
@@ -41,7 +41,7 @@ pub struct Id(pub [u8; ID_LEN]);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OldId(pub [u8; OLD_ID_LEN]);
 
-/// Short identity by which a container names the base model that it needs: the first 4 bytes of the model's [`Id`].
+/// Short identity by which a container names the base model that it needs: the first 2 bytes of the model's [`Id`].
 ///
 /// It guards against a mix-up: a device holds one model or a few, and what was rebuilt is checked against a full [`Id`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ impl fmt::Display for OldId {
 impl BaseId {
     /// The error of a decoder that does not have this model.
     pub(crate) fn unknown(self) -> Error {
-        Error::Unknown { field: "base_id", found: u32::from_be_bytes(self.0).into() }
+        Error::Unknown { field: "base_id", found: u16::from_be_bytes(self.0).into() }
     }
 }
 

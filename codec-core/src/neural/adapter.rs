@@ -203,7 +203,7 @@ impl<'a> Adapter<'a> {
     pub fn parse(content: &'a [u8], shape: &Shape, base: BaseId) -> Result<Self, Error> {
         let (found, mut from) = cut_base(content)?;
         if found != base {
-            return Err(Error::Unknown { field: "adapter.base_id", found: u32::from_be_bytes(found.0).into() });
+            return Err(Error::Unknown { field: "adapter.base_id", found: u16::from_be_bytes(found.0).into() });
         }
         let flags = from.within("adapter.flags", MIX | GAIN | LOW_LAYER | LOW_HEAD)? as u8;
         let has = |flag| flags & flag != 0;
@@ -263,11 +263,11 @@ pub fn base_of(content: &[u8]) -> Result<BaseId, Error> {
 
 fn cut_base(content: &[u8]) -> Result<(BaseId, Cut<'_>), Error> {
     let mut from = Cut::new(content);
-    let magic = from.four("magic")?;
+    let magic = from.array("magic")?;
     if magic != MAGIC {
         return Err(Error::BadMagic { found: magic, seen: 4 });
     }
-    Ok((BaseId(from.four("adapter.base_id")?), from))
+    Ok((BaseId(from.array("adapter.base_id")?), from))
 }
 
 /// Identity by which containers name a base model together with an adapter.

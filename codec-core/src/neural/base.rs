@@ -39,10 +39,11 @@ impl<'a> Cut<'a> {
         Ok(taken)
     }
 
-    /// Four bytes, as magic and identities are.
-    pub(super) fn four(&mut self, field: &'static str) -> Result<[u8; 4], Error> {
-        let four = self.take(field, 4)?;
-        Ok([four[0], four[1], four[2], four[3]])
+    /// As many bytes, as magic and identities are.
+    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], Error> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(field, N)?);
+        Ok(array)
     }
 
     fn byte(&mut self, field: &'static str) -> Result<u8, Error> {
@@ -374,7 +375,7 @@ impl<'a> Base<'a> {
     /// stands behind the last layer.
     pub fn parse(model: &'a [u8]) -> Result<Self, Error> {
         let mut from = Cut(model);
-        let magic = from.four("magic")?;
+        let magic = from.array("magic")?;
         if magic != MAGIC {
             return Err(Error::BadMagic { found: magic, seen: 4 });
         }

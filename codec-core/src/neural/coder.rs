@@ -96,6 +96,18 @@ impl<'a, A: Adapt> Neural<'a, A> {
         network::recur(&self.base, activations, byte);
     }
 
+    /// Shows a byte of the old image, so that its like is found.
+    pub fn show(&mut self, memory: &mut [u16], byte: u8) {
+        let (_, _, rows) = self.split(memory);
+        self.rows.push(rows, self.context.recent(), byte);
+        self.context.push(byte);
+    }
+
+    /// Bytes back to which it remembers what it was shown.
+    pub fn reach(&self) -> u32 {
+        1 << self.base.shape.ring_log2
+    }
+
     /// Thinks about the byte at `pos`.
     pub fn think(&mut self, memory: &mut [u16], pos: u32) -> Features {
         let (_, activations, rows) = self.split(memory);

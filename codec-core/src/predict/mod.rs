@@ -235,7 +235,8 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         let len = self.old.len();
         let stride = self.matches.stride(len);
         if !train {
-            return self.index_old(stride);
+            self.index_old(stride)?;
+            return self.show_old();
         }
         for at in 0..len {
             let byte = self.old.scan(at)?;

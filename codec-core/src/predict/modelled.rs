@@ -2,6 +2,7 @@
 
 use super::bytes::{Expert, Situation, context};
 use super::{Rebuilder, halfwords, insertion_gate};
+use crate::Error;
 use crate::delta::map::Map;
 use crate::entropy::Coder;
 use crate::neural::Resident;
@@ -15,6 +16,18 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     pub fn mix(&mut self) -> &[u16] {
         let (_, memory) = memory(&mut self.map, self.words, base_words(&self.base));
         memory.get(..WEIGHTS).unwrap_or(&[])
+    }
+
+    /// Shows the model the end of the old image, as much as it can remember.
+    pub(super) fn show_old(&mut self) -> Result<(), Error> {
+        let Some(reach) = self.base.active().map(Neural::reach) else { return Ok(()) };
+        let (_, memory) = memory(&mut self.map, self.words, base_words(&self.base));
+        let len = self.old.len();
+        for at in len.saturating_sub(reach)..len {
+            let byte = self.old.scan(at)?;
+            self.base.work(|neural| neural.show(memory, byte));
+        }
+        Ok(())
     }
 
     /// To be called where insertion starts: the model takes in what stands before.

@@ -149,7 +149,7 @@ mod tests {
         let error = refuse("train")(BaseError::Size { found: "huge".into() });
         let text = error.message();
         assert!(
-            text.contains("`huge`") && text.contains("nano, nano-evoformer, micro, micro-evoformer, small"),
+            text.contains("`huge`") && text.contains("nano, nano-evoformer, nano-gru, nano-gru-wide, micro, micro-evoformer, small"),
             "{text}"
         );
         assert_eq!(error.exit_code(), crate::cli::exit::USAGE);

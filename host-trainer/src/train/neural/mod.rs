@@ -35,10 +35,13 @@ use net::Net;
 use run::{Progress, Settings};
 
 /// Sizes by name: the network, and the profile whose memory it is made for. Those with `-evoformer` have about the flash
-/// and the operations of their namesakes.
-pub const SIZES: [(&str, Shape, Profile); 7] = [
+/// and the operations of their namesakes. `nano-gru` has a recurrent state in place of the hashed contexts, and as many
+/// operations as `nano`; `nano-gru-wide` as much flash.
+pub const SIZES: [(&str, Shape, Profile); 9] = [
     ("nano", NANO, Profile::Small),
     ("nano-evoformer", NANO_EVOFORMER, Profile::Small),
+    ("nano-gru", NANO_GRU, Profile::Small),
+    ("nano-gru-wide", NANO_GRU_WIDE, Profile::Small),
     ("micro", MICRO, Profile::Medium),
     ("micro-evoformer", MICRO_EVOFORMER, Profile::Medium),
     ("small", SMALL, Profile::Host),
@@ -72,6 +75,9 @@ const MICRO_EVOFORMER: Shape = Shape {
     evoformer: Evoformer { blocks: 1, channels: 24, heads: 2, window_log2: 4, pair: 8, outer: 4, transition: 48 },
     ..MICRO
 };
+const NANO_GRU: Shape =
+    Shape { gram_log2: 1, gram_dim: 0, hidden: 48, layers: 0, state: 48, state_dim: 16, ring_log2: 12, ..NANO };
+const NANO_GRU_WIDE: Shape = Shape { hidden: 64, state: 112, state_dim: 24, ..NANO_GRU };
 const HOST: Shape = Shape {
     gram_log2: 14,
     evoformer: Evoformer { blocks: 4, channels: 64, heads: 4, window_log2: 4, pair: 16, outer: 8, transition: 128 },
