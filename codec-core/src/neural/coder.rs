@@ -5,6 +5,7 @@ use super::base::Base;
 use super::context::{Context, Features};
 use super::network;
 use super::rows::Rows;
+use super::shape::Shape;
 use crate::mix::logistic::{LOGIT_MAX, squash};
 use crate::mix::mixer::taught;
 use crate::predict::bytes::{Mixing, Situation};
@@ -24,6 +25,11 @@ const LEAST_ERROR: u32 = 700;
 
 /// `|logit| <= 2839` and `|weight| <= 2^15`: a sum of products fits 32 bits.
 const _: () = assert!(INPUTS as i64 * LOGIT_MAX as i64 * (1 << 15) < 1 << 31);
+
+/// Words of memory that a model of this shape takes: at most half of those of a profile.
+pub const fn words(shape: &Shape) -> usize {
+    WEIGHTS + network::words(shape) + Rows::words(shape.ring_log2, shape.index_log2)
+}
 
 /// A base model at work, in memory that the decoder lends.
 #[derive(Clone, Debug)]
@@ -51,8 +57,7 @@ impl<'a, A> Neural<'a, A> {
 impl<'a, A: Adapt> Neural<'a, A> {
     /// Words of memory that it takes.
     pub fn words(&self) -> usize {
-        let shape = &self.base.shape;
-        WEIGHTS + network::words(shape) + Rows::words(shape.ring_log2, shape.index_log2)
+        words(&self.base.shape)
     }
 
     fn split<'m>(&self, memory: &'m mut [u16]) -> (&'m mut [u16], &'m mut [u16], &'m mut [u16]) {

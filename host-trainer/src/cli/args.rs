@@ -67,6 +67,7 @@ Sizes:
   nano         99,324 bytes  small, 64 KiB of RAM  3 s
   micro       394,620 bytes  medium, 256 KiB       8 s
   small       524,415 bytes  host, 16 MiB          36 s
+nano-gru and nano-gru-wide remember by a recurrent state in place of hashed contexts; they are there to be compared with.
 With -evoformer, nano and micro have an Evoformer, which aligns what stood before with where the same stood earlier, in
 about as much flash. host has a larger one beside all that small has; 48x256 has the original's 48 blocks of 256
 channels, takes minutes for a kilobyte, and is there to be looked at.

@@ -93,7 +93,8 @@ fn summary(outcome: &Outcome) -> String {
     format!(
         "learned from {} bytes; model of {} bytes\n\
          {files} files held back, {} bytes: {:.0} bytes by the network alone in floating point, {:.0} in integers \
-         ({:+.2} %), {} bytes as GMCF files\n",
+         ({:+.2} %), {} bytes as GMCF files\n\
+         {:.4} ms a byte in integers, on one core\n",
         thousands(outcome.learned),
         thousands(outcome.model),
         thousands(bytes),
@@ -101,6 +102,7 @@ fn summary(outcome: &Outcome) -> String {
         outcome.integer,
         (outcome.integer / outcome.float - 1.0) * 100.0,
         thousands(outcome.coded),
+        outcome.per_byte.as_secs_f64() * 1e3,
     )
 }
 
@@ -149,7 +151,8 @@ mod tests {
         let error = refuse("train")(BaseError::Size { found: "huge".into() });
         let text = error.message();
         assert!(
-            text.contains("`huge`") && text.contains("nano, nano-evoformer, nano-gru, nano-gru-wide, micro, micro-evoformer, small"),
+            text.contains("`huge`")
+                && text.contains("nano, nano-evoformer, nano-gru, nano-gru-wide, micro, micro-evoformer, small"),
             "{text}"
         );
         assert_eq!(error.exit_code(), crate::cli::exit::USAGE);

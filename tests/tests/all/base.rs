@@ -15,6 +15,7 @@ use host_trainer::train::neural::net::Net;
 use host_trainer::train::neural::quantise;
 use host_trainer::train::neural::run::{Settings, train};
 use host_trainer::train::neural::{BaseArgs, BaseError, Keep, Watched, base};
+use proptest::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -309,7 +310,11 @@ fn training_that_cannot_end_well_does_not_start() {
     let good = args(&plant, 1);
     let refused = |args: &BaseArgs| base(args, &|_| panic!("it trains")).unwrap_err().to_string();
     let text = refused(&BaseArgs { size: "huge".into(), ..good.clone() });
-    assert!(text.contains("`huge`") && text.contains("nano, nano-evoformer, nano-gru, nano-gru-wide, micro, micro-evoformer, small"), "{text}");
+    assert!(
+        text.contains("`huge`")
+            && text.contains("nano, nano-evoformer, nano-gru, nano-gru-wide, micro, micro-evoformer, small"),
+        "{text}"
+    );
     let output = plant.join("missing/own.gmcf");
     let text = refused(&BaseArgs { output, ..good.clone() });
     assert!(text.contains("missing/own.gmcf") && text.contains("cannot write"), "{text}");
@@ -353,6 +358,46 @@ fn golden_containers_of_an_evoformer() {
         Id::of(&made).to_string()
     });
     assert_eq!(found, golden.map(|(_, id)| id));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever the layers of an Evoformer hold, the model is refused, or a file with it comes back: no sum overflows, no
+    /// place is left.
+    #[test]
+    fn hostile_evoformers_do_no_harm(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..60),
+        heading in prop::option::of((0usize..24, any::<u8>())),
+        fill in prop::option::of(any::<u8>()),
+        len in 1usize..80,
+    ) {
+        let file = std::fs::read(crate::golden::golden().join("base/evoformer.gmcf")).unwrap();
+        let mut content = file[Header::parse(&file).unwrap().1..].to_vec();
+        if let Some(fill) = fill {
+            // All weights, factors and biases at once, behind the sizes.
+            content[24..].fill(fill);
+        }
+        for (at, value) in changes {
+            let at = 24 + at.index(content.len() - 24);
+            content[at] = value;
+        }
+        if let Some((at, value)) = heading {
+            content[at] = value;
+        }
+        if let Ok(model) = Base::parse(&content) {
+            let hostile = Resident { model, id: Id::of(&content).base(), adapter: None };
+            let new = &CONFIG.as_bytes()[..len];
+            match compress(new, None, &options(Profile::Small, Some(hostile))) {
+                Ok(made) => prop_assert_eq!(apply_within(&[&made.bytes], None, 1 << 20, Some(hostile)).unwrap(), new),
+                Err(refused) => prop_assert!(
+                    matches!(refused, CodecError::Refused(Error::OverBudget { field: "base", .. })),
+                    "{:?}",
+                    refused
+                ),
+            }
+        }
+    }
 }
 
 /// A model that has learned some of the words of the two files.

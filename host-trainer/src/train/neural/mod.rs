@@ -21,13 +21,14 @@ pub mod run;
 pub use error::BaseError;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::align::Alignment;
 use crate::base::Resident;
 use crate::files::write_atomic;
 use crate::fit::encode::{Job, encode, with_big_stack};
 use codec_core::limits::Profile;
+use codec_core::neural::coder::words;
 use codec_core::neural::shape::{Evoformer, Shape};
 use codec_core::predict::prior::PRIOR;
 use data::Example;
@@ -48,6 +49,16 @@ pub const SIZES: [(&str, Shape, Profile); 9] = [
     ("host", HOST, Profile::Host),
     ("48x256", LARGEST, Profile::Host),
 ];
+
+/// No size is trained for hours that its profile then refuses.
+const _: () = {
+    let mut i = 0;
+    while i < SIZES.len() {
+        let (_, shape, profile) = &SIZES[i];
+        assert!(words(shape) <= profile.parameters().words as usize / 2);
+        i += 1;
+    }
+};
 
 const NANO: Shape = Shape {
     gram_log2: 10,
@@ -150,6 +161,8 @@ pub struct Outcome {
     pub float: f64,
     /// What the network alone makes of them, in the integers of the model.
     pub integer: f64,
+    /// Time that the network takes for a byte of them in integers, on one core.
+    pub per_byte: Duration,
     /// GMCF files of them, with the integer model.
     pub coded: u64,
     /// Bytes of the model.
@@ -194,7 +207,10 @@ pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> Result<Outcome
     })?;
     let file = quantise::seal(&layers, &mix)?;
     let resident = Resident::open(&file)?;
+    let bytes = held.iter().map(|file| file.len() as u64).sum();
+    let start = Instant::now();
     let integer = integer::measure(resident.model, &held, settings.threads).iter().sum();
+    let per_byte = start.elapsed().mul_f64(settings.threads as f64 / bytes as f64);
     let coded = with_big_stack(|| {
         held.iter().try_fold(0, |sum, new| {
             let job = Job { new, old: None, profile, prior: PRIOR, base: Some(resident) };
@@ -203,6 +219,5 @@ pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> Result<Outcome
     })?;
     write_atomic(&args.output, &file).map_err(BaseError::io("write", &args.output))?;
     learn::draw(&curve, args)?;
-    let held_back = (held.len(), held.iter().map(|file| file.len() as u64).sum());
-    Ok(Outcome { learned, held_back, float, integer, coded, model: file.len() as u64 })
+    Ok(Outcome { learned, held_back: (held.len(), bytes), float, integer, per_byte, coded, model: file.len() as u64 })
 }
