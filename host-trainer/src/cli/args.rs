@@ -432,6 +432,10 @@ pub(crate) struct BaseModelArgs {
     /// Folders to learn from, with all that is in them
     #[arg(required = true, value_name = "FOLDER")]
     pub(crate) folders: Vec<PathBuf>,
+    /// Corpus whose updates are learned from as well, what they insert and where it is like the old file: a folder with a
+    /// `PAIRS.tsv` that names them (columns class, family, old, new), such as `gmcf bench` takes
+    #[arg(long, value_name = "CORPUS")]
+    pub(crate) updates: Option<PathBuf>,
     /// File to write the base model to
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,

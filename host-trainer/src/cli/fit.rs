@@ -46,7 +46,7 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
         let hint = "name one: --base nano; or a larger --profile";
         return Err(CliError::Usage { what: "an adapter needs a base model to adapt".into(), hint: hint.into() });
     };
-    let Corpus { learned: files, held: held_out } =
+    let Corpus { learned: files, held: held_out, .. } =
         corpus::family(&args.folder, &args.output, args.hold_out.into()).map_err(refuse("fit an adapter"))?;
     let bar = Bar::new();
     let (seed, threads) = (args.seed, args.threads.into());

@@ -33,6 +33,7 @@ fn base(args: &BaseModelArgs) -> Result<(), CliError> {
     let every = Duration::from_secs(60 * u64::from(args.checkpoint_minutes));
     let wanted = neural::BaseArgs {
         folders: args.folders.clone(),
+        updates: args.updates.clone(),
         output: args.output.clone(),
         size: args.size.clone(),
         epochs: args.epochs.into(),

@@ -66,22 +66,32 @@ fn whole_files(folder: &Path) -> io::Result<Vec<Example>> {
         .collect()
 }
 
+/// The updates of firmware and text (classes A, B and C) of a corpus: old and new file of each.
+///
+/// # Errors
+/// When the corpus cannot be read or has no such updates.
+fn updates(corpus: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let classes = Classes::Only(vec!["A".into(), "B".into(), "C".into()]);
+    let pairs = corpus::load(corpus, &classes, None).map_err(|e| io::Error::other(e.to_string()))?;
+    let mut updates = Vec::new();
+    for pair in &pairs {
+        if let Some(old) = &pair.old {
+            updates.push((fs::read(old)?, fs::read(&pair.new)?));
+        }
+    }
+    if updates.is_empty() {
+        return Err(io::Error::other("the corpus has no updates of class A, B or C"));
+    }
+    Ok(updates)
+}
+
 /// Trains the prior on the updates of firmware and text (classes A, B and C) of a corpus, and on the files in its folder `train`.
 ///
 /// # Errors
 /// When the corpus cannot be read or has no updates, or the output cannot be written.
 pub fn mix(args: &MixArgs, watch: &(dyn Fn(Step) + Sync)) -> io::Result<()> {
-    let classes = Classes::Only(vec!["A".into(), "B".into(), "C".into()]);
-    let pairs = corpus::load(&args.corpus, &classes, None).map_err(|e| io::Error::other(e.to_string()))?;
-    let mut examples = Vec::new();
-    for pair in &pairs {
-        if let Some(old) = &pair.old {
-            examples.push(Example { old: Some(fs::read(old)?), new: fs::read(&pair.new)? });
-        }
-    }
-    if examples.is_empty() {
-        return Err(io::Error::other("the corpus has no updates of class A, B or C"));
-    }
+    let of_update = |(old, new)| Example { old: Some(old), new };
+    let mut examples: Vec<Example> = updates(&args.corpus)?.into_iter().map(of_update).collect();
     examples.extend(whole_files(&args.corpus.join(WHOLE_FILES))?);
     let prior = with_big_stack(|| mix::train(&examples, args.epochs, &|step| watch(step)))?;
     write_atomic(&args.output, &prior)

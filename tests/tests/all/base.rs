@@ -199,6 +199,7 @@ fn plant() -> Scratch {
 fn args(plant: &Scratch, epochs: usize) -> BaseArgs {
     BaseArgs {
         folders: vec![plant.join("")],
+        updates: None,
         output: plant.join("own.gmcf"),
         size: "nano".into(),
         epochs,
@@ -301,6 +302,41 @@ fn an_interrupted_run_makes_the_same_model() {
     std::fs::write(plant.join("plant-3/new.json"), CONFIG).unwrap();
     let error = base(&cut, &|_| panic!("it trains")).unwrap_err().to_string();
     assert!(error.contains("files to learn from") || error.contains("files held back"), "{error}");
+}
+
+/// A model that learned from updates is of use where old and new differ in the same way again.
+#[test]
+fn a_model_learns_from_updates() {
+    let plant = plant();
+    let changed = |text: &str| text.replace("\"interval\"", "\"sampling_interval_ms\"").replace("bme280", "scd41-precise");
+    let updates = Scratch::new("updates").unwrap();
+    let mut pairs = "class\tsplit\tfamily\told\tnew\told_bytes\tnew_bytes\n".to_owned();
+    for i in 0..60 {
+        let old = CONFIG.replace("pump-7", &format!("valve-{i}"));
+        for (name, text) in [("old", old.clone()), ("new", changed(&old))] {
+            std::fs::write(updates.join(&format!("{i}.{name}")), text).unwrap();
+        }
+        pairs += &format!("C\ttrain\tvalves\t{i}.old\t{i}.new\t0\t0\n");
+    }
+    std::fs::write(updates.join("PAIRS.tsv"), pairs).unwrap();
+    let bytes = |updates| {
+        let args = BaseArgs { updates, ..args(&plant, 6) };
+        let learned = base(&args, &|_| {}).unwrap().learned;
+        let file = std::fs::read(&args.output).unwrap();
+        let own = Resident::open(&file).unwrap();
+        let new = changed(CONFIG);
+        let made = compress(new.as_bytes(), Some(CONFIG.as_bytes()), &options(Profile::Small, Some(own))).unwrap();
+        let rebuilt = apply_within(&[&made.bytes], Some(CONFIG.as_bytes()), 1 << 20, Some(own)).unwrap();
+        assert_eq!(rebuilt, new.as_bytes());
+        (learned, made.bytes.len())
+    };
+    let (files, with) = (bytes(None), bytes(Some(updates.join(""))));
+    println!("bytes learned, bytes of an update: {files:?} from files, {with:?} from updates as well");
+    assert!(with.0 > files.0 && with.1 < files.1, "{files:?} {with:?}");
+
+    let nowhere = BaseArgs { updates: Some(plant.join("nowhere")), ..args(&plant, 1) };
+    let error = base(&nowhere, &|_| panic!("it trains")).unwrap_err().to_string();
+    assert!(error.contains("nowhere") && error.contains("cannot read"), "{error}");
 }
 
 /// What cannot work is told before hours are spent on it.

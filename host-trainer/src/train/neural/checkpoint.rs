@@ -46,8 +46,9 @@ impl Fingerprint {
             ("seed", seed.to_string()),
             ("epochs", epochs.to_string()),
             ("threads", threads.to_string()),
-            ("files to learn from", described(&corpus.learned)),
-            ("files held back", described(&corpus.held)),
+            ("files to learn from", described(corpus.learned.iter())),
+            ("files held back", described(corpus.held.iter())),
+            ("updates", described(corpus.updates.iter().flat_map(|update| [&update.old, &update.new]))),
             ("network", format!("{shape:?}")),
             ("lanes", lanes.to_string()),
             ("steps", steps.to_string()),
@@ -70,13 +71,13 @@ impl Fingerprint {
 }
 
 /// Files as a user may recognise them, and with every byte of them.
-fn described(files: &[Vec<u8>]) -> String {
-    let mut hasher = Hasher::new();
+fn described<'a>(files: impl Iterator<Item = &'a Vec<u8>>) -> String {
+    let (mut hasher, mut bytes) = (Hasher::new(), 0);
     for file in files {
         hasher.update(&(file.len() as u64).to_le_bytes());
         hasher.update(file);
+        bytes += file.len();
     }
-    let bytes: usize = files.iter().map(Vec::len).sum();
     format!("{bytes} bytes ({})", hasher.finish().old())
 }
 
@@ -168,7 +169,7 @@ mod tests {
     };
 
     fn corpus() -> Corpus {
-        Corpus { learned: vec![b"abcabcabc".repeat(40); 3], held: vec![b"abcab".to_vec()] }
+        Corpus { learned: vec![b"abcabcabc".repeat(40); 3], held: vec![b"abcab".to_vec()], updates: Vec::new() }
     }
 
     fn checkpoint(settings: &Settings) -> Checkpoint {

@@ -1,10 +1,13 @@
 //! The files that are learned from, and those that are held back.
 
 use super::error::BaseError;
+use crate::align::Aligner;
+use crate::align::path::Costs;
 use crate::files::UNFINISHED;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Longest piece that a file is cut into, bytes.
@@ -23,6 +26,57 @@ pub struct Corpus {
     pub learned: Vec<Vec<u8>>,
     /// Beginnings of files that are held back.
     pub held: Vec<Vec<u8>>,
+    /// Updates, learned from.
+    pub updates: Vec<Update>,
+}
+
+impl Corpus {
+    /// Bytes that are learned from.
+    pub fn bytes(&self) -> u64 {
+        let inserted = self.updates.iter().flat_map(|update| &update.inserted).map(ExactSizeIterator::len);
+        self.learned.iter().map(Vec::len).chain(inserted).sum::<usize>() as u64
+    }
+
+    /// Files, pieces of files and updates that are learned from.
+    pub fn pieces(&self) -> usize {
+        self.learned.len() + self.updates.len()
+    }
+}
+
+/// An update, of which a network learns what is inserted.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// The old file.
+    pub old: Vec<u8>,
+    /// The new file.
+    pub new: Vec<u8>,
+    /// Stretches of it that the old file does not have, in their order.
+    pub inserted: Vec<Range<usize>>,
+}
+
+impl Update {
+    /// The update between two files, aligned as plain bytes.
+    pub fn new(old: Vec<u8>, new: Vec<u8>) -> Self {
+        let mut inserted = Vec::new();
+        let mut end = 0;
+        for segment in Aligner::new(&old, &new, Costs::default()).plain() {
+            inserted.push(end..segment.new as usize);
+            end = segment.new_end() as usize;
+        }
+        inserted.push(end..new.len());
+        inserted.retain(|stretch| !stretch.is_empty());
+        Self { old, new, inserted }
+    }
+}
+
+/// The updates of a corpus that insert anything.
+///
+/// # Errors
+/// [`BaseError::Io`] when the corpus or a file cannot be read, or no update is in it.
+pub fn updates(folder: &Path) -> Result<Vec<Update>, BaseError> {
+    let pairs = crate::train::updates(folder).map_err(BaseError::io("read", folder))?;
+    let updates = pairs.into_iter().map(|(old, new)| Update::new(old, new));
+    Ok(updates.filter(|update| !update.inserted.is_empty()).collect())
 }
 
 /// Files of a folder and all folders in it, in the order of their paths.
@@ -92,7 +146,7 @@ pub fn family(folder: &Path, output: &Path, percent: usize) -> Result<Corpus, Ba
         return Err(too_little(&[folder.to_path_buf()], format!("all its files ({}) are empty", paths.len())));
     }
     let held = fitted.split_off(fitted.len() - (fitted.len() * percent / 100).min(fitted.len() - 1));
-    Ok(Corpus { learned: fitted, held })
+    Ok(Corpus { learned: fitted, held, updates: Vec::new() })
 }
 
 /// Reads all files in the folders but those that the training itself writes, which may lie among them.
@@ -107,7 +161,7 @@ pub fn read(folders: &[PathBuf], written: &[&Path]) -> Result<Corpus, BaseError>
         names.extend(found.iter().map(|path| path.strip_prefix(folder).unwrap_or(path).to_path_buf()));
         paths.append(&mut found);
     }
-    let mut corpus = Corpus { learned: Vec::new(), held: Vec::new() };
+    let mut corpus = Corpus { learned: Vec::new(), held: Vec::new(), updates: Vec::new() };
     for (path, is_held_back) in paths.iter().zip(held_back(&names)) {
         let bytes = fs::read(path).map_err(BaseError::io("read", path))?;
         if is_held_back && corpus.held.len() < MIX_FILES {

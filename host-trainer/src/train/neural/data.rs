@@ -1,5 +1,6 @@
 //! Files as the network sees them.
 
+use super::corpus::Update;
 use codec_core::neural::context::{Context, Features};
 use codec_core::neural::rows::Rows;
 use codec_core::neural::shape::Shape;
@@ -17,20 +18,60 @@ pub struct Example {
 impl Example {
     /// Walks through a file.
     pub fn new(bytes: Vec<u8>, shape: &Shape) -> Self {
-        let mut memory = vec![0; Rows::words(shape.ring_log2, shape.index_log2)];
-        let (mut rows, mut context) = (Rows::NEW, Context::NEW);
-        rows.start(&mut memory, shape.ring_log2, shape.index_log2);
-        let features = bytes
-            .iter()
-            .enumerate()
-            .map(|(at, &byte)| {
-                let features = context.features(at as u32, &rows, &memory);
-                rows.push(&mut memory, context.recent(), byte);
-                context.push(byte);
-                features
-            })
-            .collect();
+        let mut walk = Walk::new(shape);
+        let features = bytes.iter().enumerate().map(|(at, &byte)| walk.pass(at, byte)).collect();
         Self { bytes, features }
+    }
+
+    /// Walks through what an update inserts, as a decoder does: rows are found in the end of the old file too, and each
+    /// stretch starts with the eight bytes before it. (What remembers by a state of its own, does so from stretch to
+    /// stretch.)
+    pub fn of_update(update: &Update, shape: &Shape) -> Self {
+        let mut walk = Walk::new(shape);
+        let reach = 1 << shape.ring_log2;
+        update.old[update.old.len().saturating_sub(reach)..].iter().for_each(|&byte| walk.push(byte));
+        let (mut bytes, mut features) = (Vec::new(), Vec::new());
+        for stretch in &update.inserted {
+            walk.context = Context::NEW;
+            let before = stretch.start.saturating_sub(8)..stretch.start;
+            update.new[before].iter().for_each(|&byte| walk.push(byte));
+            for at in stretch.clone() {
+                bytes.push(update.new[at]);
+                features.push(walk.pass(at, update.new[at]));
+            }
+        }
+        Self { bytes, features }
+    }
+}
+
+/// What is known before a byte, and what is remembered of those before.
+struct Walk {
+    memory: Vec<u16>,
+    rows: Rows,
+    context: Context,
+}
+
+impl Walk {
+    fn new(shape: &Shape) -> Self {
+        let mut walk = Self {
+            memory: vec![0; Rows::words(shape.ring_log2, shape.index_log2)],
+            rows: Rows::NEW,
+            context: Context::NEW,
+        };
+        walk.rows.start(&mut walk.memory, shape.ring_log2, shape.index_log2);
+        walk
+    }
+
+    fn push(&mut self, byte: u8) {
+        self.rows.push(&mut self.memory, self.context.recent(), byte);
+        self.context.push(byte);
+    }
+
+    /// What is known before the byte at `at`; goes on behind it.
+    fn pass(&mut self, at: usize, byte: u8) -> Features {
+        let features = self.context.features(at as u32, &self.rows, &self.memory);
+        self.push(byte);
+        features
     }
 }
 

@@ -30,7 +30,9 @@ pub(super) fn learn(
     let keep = args.checkpoint.as_ref();
     // Before the long walk through all files: a checkpoint that is of another run is told at once.
     let found = keep.map(|keep| Checkpoint::read(&keep.path, &fingerprint)).transpose()?.flatten();
-    let examples: Vec<Example> = corpus.learned.iter().map(|piece| Example::new(piece.clone(), &net.shape)).collect();
+    let pieces = corpus.learned.iter().map(|piece| Example::new(piece.clone(), &net.shape));
+    let updates = corpus.updates.iter().map(|update| Example::of_update(update, &net.shape));
+    let examples: Vec<Example> = pieces.chain(updates).collect();
     let (mut run, mut curve) = match (found, keep) {
         (Some(Checkpoint { state, curve }), Some(Keep { path, .. })) => {
             let run = Run::resume(net, &examples, settings, state);
@@ -52,8 +54,8 @@ pub(super) fn learn(
         }
         let progress = run.progress();
         if progress.seen == 0 {
-            let bytes: usize = corpus.learned.iter().map(Vec::len).sum();
-            return Err(too_little(&args.folders, format!("too little to learn from ({bytes} bytes)")));
+            let what = format!("too little to learn from ({} bytes)", corpus.bytes());
+            return Err(too_little(&args.folders, what));
         }
         let measured = curve.wants_measure(&progress, event == Event::Epoch).then(|| {
             let bytes: f64 = run::measure(net, run.parameters(), &sample, settings.threads).iter().sum();

@@ -114,6 +114,8 @@ const LEAST_LANES: usize = 4;
 pub struct BaseArgs {
     /// Folders, read with all that is in them.
     pub folders: Vec<PathBuf>,
+    /// Corpus whose updates are learned from as well: its `PAIRS.tsv` names them.
+    pub updates: Option<PathBuf>,
     /// File to write the model to.
     pub output: PathBuf,
     /// Name of a size.
@@ -190,9 +192,12 @@ pub fn base(args: &BaseArgs, watch: &(dyn Fn(Watched) + Sync)) -> Result<Outcome
     let kept = args.checkpoint.as_ref().map(|keep| &*keep.path);
     let others: Vec<&Path> = args.curve.as_deref().into_iter().chain(kept).collect();
     outputs::check(&args.output, &others)?;
-    let corpus = corpus::read(&args.folders, &[&[&*args.output], &others[..]].concat())?;
-    let learned: u64 = corpus.learned.iter().map(|piece| piece.len() as u64).sum();
-    let settings = settings(args, learned, corpus.learned.len());
+    let mut corpus = corpus::read(&args.folders, &[&[&*args.output], &others[..]].concat())?;
+    if let Some(updates) = &args.updates {
+        corpus.updates = corpus::updates(updates)?;
+    }
+    let learned = corpus.bytes();
+    let settings = settings(args, learned, corpus.pieces());
     let net = Net::new(shape);
     let (parameters, curve) = learn::learn(&net, &corpus, &settings, args, watch)?;
     let held = corpus.held;
