@@ -308,7 +308,8 @@ fn an_interrupted_run_makes_the_same_model() {
 #[test]
 fn a_model_learns_from_updates() {
     let plant = plant();
-    let changed = |text: &str| text.replace("\"interval\"", "\"sampling_interval_ms\"").replace("bme280", "scd41-precise");
+    let changed =
+        |text: &str| text.replace("\"interval\"", "\"sampling_interval_ms\"").replace("bme280", "scd41-precise");
     let updates = Scratch::new("updates").unwrap();
     let mut pairs = "class\tsplit\tfamily\told\tnew\told_bytes\tnew_bytes\n".to_owned();
     for i in 0..60 {
