@@ -21,10 +21,10 @@ use_bare_metal "$task" "${all_targets[@]}"
 build=("${CARGO[@]}" --bin link-check)
 
 # images_of BOARD: the images that the board has; `base` is the demo with the base model of its profile, `nano` and
-# `evoformer` with those. On RISC-V the stack would run out of the 64 KiB beside `nano`.
+# `evoformer` with those.
 images_of() {
     echo demo echo device
-    case $1 in mps2-an500 | lm3s6965evb) echo base ;; esac
+    case $1 in mps2-an500 | lm3s6965evb | virt) echo base ;; esac
     case $1 in mps2-an500) echo nano evoformer ;; virt) echo evoformer ;; esac
     # What a boot loader runs has a memory map of its own.
     [ ! -f "boards/$1.app.x" ] || echo boot app

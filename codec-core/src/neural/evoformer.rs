@@ -193,18 +193,7 @@ impl<'a> Evoformer<'a> {
         present[at] = 1 | found << 1;
         let columns = Columns { count, at, window, present };
         let kept_blocks = carve.next(s.blocks * kept(shape)).chunks_exact_mut(kept(shape));
-        let mut work = Work {
-            x: carve.next(ALIGNED * d),
-            normal: carve.next(d),
-            column: carve.next(ALIGNED * 3 * d),
-            drawn: carve.next(d),
-            outer: carve.next(ALIGNED * s.outer),
-            pairs: carve.next(window * s.pair),
-            normal_pairs: carve.next(window * s.pair),
-            biases: carve.next(window * s.heads),
-            triangle: carve.next(window * s.outer),
-            wide: carve.0,
-        };
+        let mut work = Work::new(carve, s);
         let founds = &embedded[embedded.len() - ROWS * ROW_DIM..];
         for row in columns.rows() {
             let x = piece_mut(work.x, row, d);
@@ -233,15 +222,38 @@ fn transition(up: &Linear<'_>, down: &Linear<'_>, normal: &[u16], inside: &mut [
     down.add(inside, x);
 }
 
+/// What a block keeps: keys, values, later factors of outer products and of triangles.
+fn split_kept<'k>(kept: &'k mut [u16], s: &Size) -> [&'k mut [u16]; 4] {
+    let mut carve = Carve(kept);
+    let places = s.window() * ALIGNED;
+    let (keys, values) = (carve.next(places * s.channels), carve.next(places * s.channels));
+    [keys, values, carve.next(places * s.outer), carve.0]
+}
+
+impl<'m> Work<'m> {
+    fn new(mut from: Carve<'m>, s: &Size) -> Self {
+        let (d, window) = (s.channels, s.window());
+        Self {
+            x: from.next(ALIGNED * d),
+            normal: from.next(d),
+            column: from.next(ALIGNED * 3 * d),
+            drawn: from.next(d),
+            outer: from.next(ALIGNED * s.outer),
+            pairs: from.next(window * s.pair),
+            normal_pairs: from.next(window * s.pair),
+            biases: from.next(window * s.heads),
+            triangle: from.next(window * s.outer),
+            wide: from.0,
+        }
+    }
+}
+
 impl Work<'_> {
     /// A block, whose layers are the next of `from`.
     fn block(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>, kept: &mut [u16]) -> Result<(), Error> {
-        let mut carve = Carve(kept);
-        let places = s.window() * ALIGNED;
-        let (keys, values) = (carve.next(places * s.channels), carve.next(places * s.channels));
-        let outers = carve.next(places * s.outer);
+        let [keys, values, outers, triangles] = split_kept(kept, s);
         self.outer_products(from, s, columns, outers)?;
-        self.triangles(from, s, columns, carve.0)?;
+        self.triangles(from, s, columns, triangles)?;
         self.transit_pairs(from, s, columns.count)?;
         self.attend_rows(from, s, columns, keys, values)?;
         self.attend_column(from, s, columns)?;
@@ -424,5 +436,67 @@ impl Work<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::digest::Hasher;
+    use crate::neural::base::Base;
+
+    /// What every step of a block leaves in the column and in its pairs, for more columns than there is room for and
+    /// rows that come and go: the first numbers, and a digest of all. Steps read what those before them left.
+    #[test]
+    fn golden_vectors_of_every_step() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/base/evoformer.gmcf");
+        let file = std::fs::read(path).unwrap();
+        let (base, _) = Base::open(&file).unwrap();
+        let (s, evoformer) = (base.shape().evoformer, base.evoformer.unwrap());
+        let mut random = 1u32;
+        let mut next = || {
+            random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (random as i32 >> 20).cast_unsigned() as u16
+        };
+        let (mut memory, mut kept) = (vec![0; words(base.shape())], vec![0; kept(base.shape())]);
+        let mut present = vec![0; s.window()];
+        let mut seen: [(Hasher, Vec<i16>); 6] = Default::default();
+        for number in 0..s.window() + 3 {
+            let at = number & (s.window() - 1);
+            present[at] = 1 | (7 * number as u16 & 15) << 1;
+            let columns = Columns { count: (number + 1).min(s.window()), at, window: s.window(), present: &present };
+            let mut work = Work::new(Carve(&mut memory), &s);
+            work.x.iter_mut().chain(&mut *work.pairs).for_each(|number| *number = next());
+            let mut from = Cut::new(evoformer.blocks);
+            for (step, (hasher, first)) in seen.iter_mut().enumerate() {
+                let [keys, values, outers, triangles] = split_kept(&mut kept, &s);
+                match step {
+                    0 => work.outer_products(&mut from, &s, &columns, outers),
+                    1 => work.triangles(&mut from, &s, &columns, triangles),
+                    2 => work.transit_pairs(&mut from, &s, columns.count),
+                    3 => work.attend_rows(&mut from, &s, &columns, keys, values),
+                    4 => work.attend_column(&mut from, &s, &columns),
+                    _ => work.transit_rows(&mut from, &s, &columns),
+                }
+                .unwrap();
+                for number in work.x.iter().chain(&*work.pairs) {
+                    hasher.update(&number.to_le_bytes());
+                }
+                let left = if step < 3 { &*work.pairs } else { &*work.x };
+                *first = left.iter().take(4).map(|number| number.cast_signed()).collect();
+            }
+        }
+        let found = seen.map(|(hasher, first)| (std::format!("{}", hasher.finish().old()), first));
+        let golden = [
+            ("outer products", "6cadb7f7", [389, 417, -676, -1073]),
+            ("triangles", "3cca0e44", [355, 442, -735, -1206]),
+            ("transition of pairs", "6986b470", [390, 44, -744, -1911]),
+            ("attention along rows", "55fc764d", [2542, 501, -788, 2165]),
+            ("attention along the column", "a577915d", [1804, 1959, -307, 324]),
+            ("transition", "a4ee129d", [-326, 4623, 1118, 2005]),
+        ];
+        for ((digest, first), (step, wanted, numbers)) in found.iter().zip(golden) {
+            assert_eq!((&**digest, &first[..]), (wanted, &numbers[..]), "{step}: {found:?}");
+        }
     }
 }
