@@ -463,7 +463,7 @@ mod tests {
         let mut seen: [(Hasher, Vec<i16>); 6] = Default::default();
         for number in 0..s.window() + 3 {
             let at = number & (s.window() - 1);
-            present[at] = 1 | (7 * number as u16 & 15) << 1;
+            present[at] = 1 | (((7 * number as u16) & 15) << 1);
             let columns = Columns { count: (number + 1).min(s.window()), at, window: s.window(), present: &present };
             let mut work = Work::new(Carve(&mut memory), &s);
             work.x.iter_mut().chain(&mut *work.pairs).for_each(|number| *number = next());
