@@ -86,9 +86,14 @@ impl fmt::Display for OldId {
 }
 
 impl BaseId {
+    /// Its bytes as a number, the first one highest: how errors tell it.
+    pub fn number(self) -> u64 {
+        u16::from_be_bytes(self.0).into()
+    }
+
     /// The error of a decoder that does not have this model.
     pub(crate) fn unknown(self) -> Error {
-        Error::Unknown { field: "base_id", found: u16::from_be_bytes(self.0).into() }
+        Error::Unknown { field: "base_id", found: self.number() }
     }
 }
 

@@ -203,7 +203,7 @@ impl<'a> Adapter<'a> {
     pub fn parse(content: &'a [u8], shape: &Shape, base: BaseId) -> Result<Self, Error> {
         let (found, mut from) = cut_base(content)?;
         if found != base {
-            return Err(Error::Unknown { field: "adapter.base_id", found: u16::from_be_bytes(found.0).into() });
+            return Err(Error::Unknown { field: "adapter.base_id", found: found.number() });
         }
         let flags = from.within("adapter.flags", MIX | GAIN | LOW_LAYER | LOW_HEAD)? as u8;
         let has = |flag| flags & flag != 0;

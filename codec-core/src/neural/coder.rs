@@ -95,9 +95,8 @@ impl<'a, A: Adapt> Neural<'a, A> {
 
     /// Goes on by one byte.
     pub fn push(&mut self, memory: &mut [u16], byte: u8) {
-        let (_, activations, rows) = self.split(memory);
-        self.rows.push(rows, self.context.recent(), byte);
-        self.context.push(byte);
+        self.show(memory, byte);
+        let (_, activations, _) = self.split(memory);
         network::recur(&self.base, activations, byte);
     }
 

@@ -102,7 +102,7 @@ struct Columns<'m> {
     count: usize,
     /// Where the newest one is kept.
     at: usize,
-    window: usize,
+    size: &'m Size,
     /// Rows that each has, a bit for each.
     present: &'m [u16],
 }
@@ -110,7 +110,7 @@ struct Columns<'m> {
 impl Columns<'_> {
     /// Where the column `back` columns before the newest is kept.
     fn slot(&self, back: usize) -> usize {
-        (self.at + self.window - back) & (self.window - 1)
+        (self.at + self.size.window() - back) & (self.size.window() - 1)
     }
 
     fn has(&self, back: usize, row: usize) -> bool {
@@ -191,7 +191,7 @@ impl<'a> Evoformer<'a> {
         (state[0], state[1]) = ((at + 1) as u16 & (window - 1) as u16, count as u16);
         let present = carve.next(window);
         present[at] = 1 | found << 1;
-        let columns = Columns { count, at, window, present };
+        let columns = Columns { count, at, size: s, present };
         let kept_blocks = carve.next(s.blocks * kept(shape)).chunks_exact_mut(kept(shape));
         let mut work = Work::new(carve, s);
         let founds = &embedded[embedded.len() - ROWS * ROW_DIM..];
@@ -208,7 +208,7 @@ impl<'a> Evoformer<'a> {
         let mut from = Cut::new(self.blocks);
         for kept in kept_blocks {
             // Every block was read when the model was opened.
-            if work.block(&mut from, s, &columns, kept).is_err() {
+            if work.block(&mut from, &columns, kept).is_err() {
                 break;
             }
         }
@@ -250,21 +250,22 @@ impl<'m> Work<'m> {
 
 impl Work<'_> {
     /// A block, whose layers are the next of `from`.
-    fn block(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>, kept: &mut [u16]) -> Result<(), Error> {
-        let [keys, values, outers, triangles] = split_kept(kept, s);
-        self.outer_products(from, s, columns, outers)?;
-        self.triangles(from, s, columns, triangles)?;
-        self.transit_pairs(from, s, columns.count)?;
-        self.attend_rows(from, s, columns, keys, values)?;
-        self.attend_column(from, s, columns)?;
-        self.transit_rows(from, s, columns)
+    fn block(&mut self, from: &mut Cut<'_>, columns: &Columns<'_>, kept: &mut [u16]) -> Result<(), Error> {
+        let [keys, values, outers, triangles] = split_kept(kept, columns.size);
+        self.outer_products(from, columns, outers)?;
+        self.triangles(from, columns, triangles)?;
+        self.transit_pairs(from, columns)?;
+        self.attend_rows(from, columns, keys, values)?;
+        self.attend_column(from, columns)?;
+        self.transit_rows(from, columns)
     }
 
     /// The transition of the pairs.
     #[inline(never)]
-    fn transit_pairs(&mut self, from: &mut Cut<'_>, s: &Size, count: usize) -> Result<(), Error> {
+    fn transit_pairs(&mut self, from: &mut Cut<'_>, columns: &Columns<'_>) -> Result<(), Error> {
+        let s = columns.size;
         let layers = PairTransition::cut(from, s)?;
-        for back in 0..count {
+        for back in 0..columns.count {
             let pair = piece_mut(self.pairs, back, s.pair);
             let normal = &mut self.normal_pairs[..s.pair];
             normalise(pair, normal);
@@ -275,7 +276,8 @@ impl Work<'_> {
 
     /// The transition of the column.
     #[inline(never)]
-    fn transit_rows(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>) -> Result<(), Error> {
+    fn transit_rows(&mut self, from: &mut Cut<'_>, columns: &Columns<'_>) -> Result<(), Error> {
+        let s = columns.size;
         let layers = Transition::cut(from, s)?;
         for row in columns.rows() {
             let x = piece_mut(self.x, row, s.channels);
@@ -296,11 +298,11 @@ impl Work<'_> {
     fn attend_rows(
         &mut self,
         from: &mut Cut<'_>,
-        s: &Size,
         columns: &Columns<'_>,
         keys: &mut [u16],
         values: &mut [u16],
     ) -> Result<(), Error> {
+        let s = columns.size;
         let layers = Row::cut(from, s)?;
         let (d, width) = (s.channels, s.channels / s.heads);
         self.normalise_pairs(columns.count, s.pair);
@@ -335,7 +337,8 @@ impl Work<'_> {
 
     /// Attention along the column, over the rows that it has.
     #[inline(never)]
-    fn attend_column(&mut self, from: &mut Cut<'_>, s: &Size, columns: &Columns<'_>) -> Result<(), Error> {
+    fn attend_column(&mut self, from: &mut Cut<'_>, columns: &Columns<'_>) -> Result<(), Error> {
+        let s = columns.size;
         let layers = Column::cut(from, s)?;
         let (d, width) = (s.channels, s.channels / s.heads);
         for row in columns.rows() {
@@ -363,15 +366,10 @@ impl Work<'_> {
 
     /// The mean over the rows that both columns have of their outer products, for every pair.
     #[inline(never)]
-    fn outer_products(
-        &mut self,
-        from: &mut Cut<'_>,
-        s: &Size,
-        columns: &Columns<'_>,
-        kept: &mut [u16],
-    ) -> Result<(), Error> {
+    fn outer_products(&mut self, from: &mut Cut<'_>, columns: &Columns<'_>, kept: &mut [u16]) -> Result<(), Error> {
         /// Reciprocals in Q16.
         const SHARES: [i64; ALIGNED + 1] = [0, 65536, 32768, 21845, 16384, 13107];
+        let s = columns.size;
         let layers = Outer::cut(from, s)?;
         let (d, c) = (s.channels, s.outer);
         for row in columns.rows() {
@@ -401,13 +399,8 @@ impl Work<'_> {
     /// What pairs say of each other: that of columns i and j learns from those of i and k and of j and k, for every k up to
     /// j.
     #[inline(never)]
-    fn triangles(
-        &mut self,
-        from: &mut Cut<'_>,
-        s: &Size,
-        columns: &Columns<'_>,
-        kept: &mut [u16],
-    ) -> Result<(), Error> {
+    fn triangles(&mut self, from: &mut Cut<'_>, columns: &Columns<'_>, kept: &mut [u16]) -> Result<(), Error> {
+        let s = columns.size;
         let layers = Triangle::cut(from, s)?;
         let (c, window) = (s.outer, s.window());
         self.normalise_pairs(columns.count, s.pair);
@@ -464,19 +457,19 @@ mod tests {
         for number in 0..s.window() + 3 {
             let at = number & (s.window() - 1);
             present[at] = 1 | (((7 * number as u16) & 15) << 1);
-            let columns = Columns { count: (number + 1).min(s.window()), at, window: s.window(), present: &present };
+            let columns = Columns { count: (number + 1).min(s.window()), at, size: &s, present: &present };
             let mut work = Work::new(Carve(&mut memory), &s);
             work.x.iter_mut().chain(&mut *work.pairs).for_each(|number| *number = next());
             let mut from = Cut::new(evoformer.blocks);
             for (step, (hasher, first)) in seen.iter_mut().enumerate() {
                 let [keys, values, outers, triangles] = split_kept(&mut kept, &s);
                 match step {
-                    0 => work.outer_products(&mut from, &s, &columns, outers),
-                    1 => work.triangles(&mut from, &s, &columns, triangles),
-                    2 => work.transit_pairs(&mut from, &s, columns.count),
-                    3 => work.attend_rows(&mut from, &s, &columns, keys, values),
-                    4 => work.attend_column(&mut from, &s, &columns),
-                    _ => work.transit_rows(&mut from, &s, &columns),
+                    0 => work.outer_products(&mut from, &columns, outers),
+                    1 => work.triangles(&mut from, &columns, triangles),
+                    2 => work.transit_pairs(&mut from, &columns),
+                    3 => work.attend_rows(&mut from, &columns, keys, values),
+                    4 => work.attend_column(&mut from, &columns),
+                    _ => work.transit_rows(&mut from, &columns),
                 }
                 .unwrap();
                 for number in work.x.iter().chain(&*work.pairs) {

@@ -81,7 +81,7 @@ impl Loaded {
         let Some((path, content)) = &self.adapter else { return Ok(None) };
         let refuse = || opening(&format!("the adapter {}", shown(path)));
         let id = adapter::base_of(content).map_err(refuse())?;
-        let unknown = codec_core::Error::Unknown { field: "adapter.base_id", found: u16::from_be_bytes(id.0).into() };
+        let unknown = codec_core::Error::Unknown { field: "adapter.base_id", found: id.number() };
         Shipped::with_id(id).ok_or(unknown).map_err(refuse()).map(Some)
     }
 
