@@ -14,3 +14,4 @@ pub mod push;
 pub mod release;
 pub mod report;
 pub mod train;
+pub mod tree;

@@ -1,0 +1,13 @@
+//! A folder as a value: paths, modes, lengths and digests, in an order that every machine finds again.
+
+mod digest;
+mod error;
+mod manifest;
+mod path;
+mod walk;
+
+pub use digest::{DIGEST_LEN, Digest, Hasher};
+pub use error::TreeError;
+pub use manifest::{Entry, MAX_ENTRIES, MAX_MANIFEST, Node, Tree};
+pub use path::{MAX_PATH, TreePath, check_link};
+pub use walk::{Symlinks, Walked, executable, walk};
