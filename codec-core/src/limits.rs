@@ -23,7 +23,7 @@ pub struct Parameters {
 }
 
 /// The named budgets. Their order is the order of their memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Profile {
     /// 16 KiB of RAM in all: Cortex-M0 class.

@@ -9,9 +9,14 @@ pub mod cli;
 pub mod codec;
 pub mod files;
 pub mod fit;
+pub mod history;
 mod layered;
 pub mod push;
 pub mod release;
 pub mod report;
+#[cfg(feature = "fleet")]
+pub mod store;
 pub mod train;
 pub mod tree;
+#[cfg(feature = "fleet")]
+pub mod wire;

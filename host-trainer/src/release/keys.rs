@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ed25519_compact::{KeyPair, Noise, PublicKey, Seed};
+use ed25519_compact::{KeyPair, Noise, PublicKey, Seed, Signature};
 use update_core::keys::{KEY_LEN, Rotation, SIGNATURE_LEN};
 
 /// A key that signs.
@@ -71,4 +71,9 @@ pub fn public_from_pem(pem: &str) -> Result<[u8; KEY_LEN], String> {
         return Ok(*key);
     }
     SecretKey::from_pem(pem).map(|key| key.public()).map_err(|_| "no Ed25519 key in PEM".to_string())
+}
+
+/// Whether `signature` over `message` was made with the secret half of `key`.
+pub fn verify(key: &[u8; KEY_LEN], message: &[u8], signature: &[u8; SIGNATURE_LEN]) -> bool {
+    PublicKey::new(*key).verify(message, &Signature::new(*signature)).is_ok()
 }

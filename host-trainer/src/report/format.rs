@@ -59,6 +59,25 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// The `N` bytes that `text` spells as lower-case hex; none for anything else.
+#[must_use]
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
 /// Rows of cells in columns; the first column is left-aligned, the others right-aligned.
 #[derive(Debug, Default)]
 pub struct Table {
@@ -123,6 +142,8 @@ mod tests {
         assert_eq!(seconds(0.0123), "12.3 ms");
         assert_eq!(memory(16 * 1024), "16.0 KiB");
         assert_eq!(hex(&[0, 0xab]), "00ab");
+        assert_eq!(unhex("00ab"), Some([0, 0xab]));
+        assert_eq!([unhex::<2>("00"), unhex("00AB"), unhex("00ab0")], [None; 3]);
     }
 
     #[test]

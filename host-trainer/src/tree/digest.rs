@@ -8,7 +8,7 @@ use blake2::Blake2s256;
 use blake2::digest::Digest as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::report::format::hex;
+use crate::report::format::{hex, unhex};
 
 /// Bytes of a digest.
 pub const DIGEST_LEN: usize = 32;
@@ -63,21 +63,7 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong = || "a digest has 64 lower-case hexadecimal digits".to_string();
-        let digit = |byte: u8| match byte {
-            b'0'..=b'9' => Ok(byte - b'0'),
-            b'a'..=b'f' => Ok(byte - b'a' + 10),
-            _ => Err(wrong()),
-        };
-        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-        if pairs.len() != DIGEST_LEN || !rest.is_empty() {
-            return Err(wrong());
-        }
-        let mut digest = [0; DIGEST_LEN];
-        for (byte, pair) in digest.iter_mut().zip(pairs) {
-            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-        }
-        Ok(Self(digest))
+        unhex(text).map(Self).ok_or_else(|| "a digest has 64 lower-case hexadecimal digits".into())
     }
 }
 
