@@ -7,6 +7,8 @@ pub mod base;
 pub mod bench;
 pub mod cli;
 pub mod codec;
+#[cfg(feature = "fleet")]
+pub mod deltas;
 pub mod files;
 pub mod fit;
 pub mod history;

@@ -159,8 +159,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Object`].
     pub async fn deltas(&self) -> Result<Vec<StoredDelta>, StoreError> {
-        let at = self.at(["deltas"]);
-        let depth = at.parts().count();
+        self.list_deltas(self.at(["deltas"])).await
+    }
+
+    /// All deltas that are kept and lead to `to`.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`].
+    pub async fn deltas_to(&self, to: &Digest) -> Result<Vec<StoredDelta>, StoreError> {
+        self.list_deltas(self.at(["deltas", &to.to_string()])).await
+    }
+
+    async fn list_deltas(&self, at: Path) -> Result<Vec<StoredDelta>, StoreError> {
+        let depth = self.at(["deltas"]).parts().count();
         let listed: Vec<_> =
             self.objects.list(Some(&at)).try_collect().await.map_err(StoreError::object("list", &at))?;
         let read = |meta: object_store::ObjectMeta| {

@@ -1,0 +1,183 @@
+//! How a delta is made.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use codec_core::container::v2::Header;
+use tokio::runtime::Handle;
+
+use super::DeltaError;
+use crate::base::Shipped;
+use crate::codec::{self, CodecError, Format, Options, Profile};
+use crate::store::{DeltaKey, Form, Store};
+use crate::tree::patch::{self, Contents};
+use crate::tree::{Digest, Tree};
+
+/// A delta that was made.
+pub struct Made {
+    /// The body.
+    pub bytes: Bytes,
+    /// Whether it is a chain of deltas that were there, for it is shorter than one of its own.
+    pub chained: bool,
+}
+
+/// The GMCF files that follow each other in `body`.
+///
+/// # Errors
+/// What is wrong with the first that is none.
+pub fn containers(body: &[u8]) -> Result<Vec<&[u8]>, codec_core::Error> {
+    let (mut rest, mut found) = (body, Vec::new());
+    loop {
+        let (header, header_len) = Header::parse(rest)?;
+        let len = header_len + header.payload_len as usize;
+        let Some((container, behind)) = rest.split_at_checked(len) else {
+            let (need, have) = (len as u64, rest.len() as u64);
+            return Err(codec_core::Error::Truncated { field: "payload", need, have });
+        };
+        found.push(container);
+        if behind.is_empty() {
+            return Ok(found);
+        }
+        rest = behind;
+    }
+}
+
+/// Makes the delta `key` from what is in `store`. With `chains`, deltas in the store that lead there over another content
+/// are taken where they are shorter in all.
+///
+/// # Errors
+/// [`DeltaError`].
+pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) -> Result<Made, DeltaError> {
+    match key.form {
+        Form::Container { profile, base } => {
+            let new = content(store, key.to, max_content).await?;
+            let old = match key.from {
+                Some(from) => Some(content(store, from, max_content).await?),
+                None => None,
+            };
+            let direct = blocking(move || container(&new, old.as_deref(), profile, base)).await?;
+            let chain = if chains { chain(store, &key).await? } else { None };
+            Ok(shorter(direct.into(), chain))
+        }
+        Form::Patch => {
+            let new = tree(store, key.to).await?;
+            let old = match key.from {
+                Some(from) => Some(tree(store, from).await?),
+                None => None,
+            };
+            let contents = Stored { store: store.clone(), runtime: Handle::current(), max_content };
+            let made = move || {
+                let old = old.as_deref().map(|old| (old, &contents as &dyn Contents));
+                let options = patch::Options { base: Shipped::of(Profile::Host) };
+                patch::make(old, &new, &contents, &options).map_err(DeltaError::from)
+            };
+            Ok(Made { bytes: blocking(made).await?.into(), chained: false })
+        }
+        Form::Pack => Err(DeltaError::Internal("packs are not made yet".into())),
+    }
+}
+
+/// A chain where it is shorter.
+fn shorter(direct: Bytes, chain: Option<Bytes>) -> Made {
+    match chain {
+        Some(chain) if chain.len() < direct.len() => Made { bytes: chain, chained: true },
+        _ => Made { bytes: direct, chained: false },
+    }
+}
+
+/// The shortest chain of two deltas in the store, each of which may be a chain.
+async fn chain(store: &Store, key: &DeltaKey) -> Result<Option<Bytes>, DeltaError> {
+    if key.from.is_none() {
+        return Ok(None);
+    }
+    let mut best: Option<(u64, DeltaKey, DeltaKey)> = None;
+    for last in store.deltas_to(&key.to).await? {
+        let Some(over) = last.key.from.filter(|_| last.key.form == key.form && last.key.from != key.from) else {
+            continue;
+        };
+        let first = DeltaKey { to: over, ..*key };
+        let Some(len) = store.delta_len(&first).await? else { continue };
+        if best.is_none_or(|(least, ..)| len + last.len < least) {
+            best = Some((len + last.len, first, last.key));
+        }
+    }
+    let Some((_, first, last)) = best else { return Ok(None) };
+    let (Some(first), Some(last)) = (store.delta(&first).await?, store.delta(&last).await?) else { return Ok(None) };
+    // A link that does without its old content starts the chain anew: what is before it is for nothing.
+    let links = containers(&last).map_err(CodecError::from)?;
+    for link in links {
+        if !codec::is_delta(link)? {
+            return Ok(None);
+        }
+    }
+    Ok(Some([first, last].concat().into()))
+}
+
+fn container(new: &[u8], old: Option<&[u8]>, profile: Profile, base: bool) -> Result<Vec<u8>, DeltaError> {
+    let base = if base { Shipped::of(profile) } else { None };
+    let base = base.map(Shipped::open).transpose().map_err(CodecError::from)?;
+    let options = Options { profile, format: Format::V2, base, progress: None };
+    let made = codec::compress(new, old, &options)?.bytes;
+    // What does not come back is not served.
+    if codec::apply_within(&[&made], old, new.len() as u32, base)? != new {
+        return Err(DeltaError::Internal("the container rebuilds another content".into()));
+    }
+    Ok(made)
+}
+
+async fn content(store: &Store, digest: Digest, limit: u64) -> Result<Bytes, DeltaError> {
+    store.content(&digest, limit).await?.ok_or(DeltaError::Missing { digest })
+}
+
+async fn tree(store: &Store, root: Digest) -> Result<Arc<Tree>, DeltaError> {
+    store.tree(&root).await?.map(Arc::new).ok_or(DeltaError::Missing { digest: root })
+}
+
+/// Does `work` where it does not stand in the way of requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DeltaError> + Send + 'static,
+) -> Result<T, DeltaError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(DeltaError::Internal(format!("making a delta panicked: {error}"))),
+    }
+}
+
+/// Contents in a store, for work that does not wait for promises.
+struct Stored {
+    store: Store,
+    runtime: Handle,
+    max_content: u64,
+}
+
+impl Contents for Stored {
+    fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
+        match self.runtime.block_on(self.store.content(digest, self.max_content)) {
+            Ok(Some(content)) => Ok(content.into()),
+            Ok(None) => Err(io::ErrorKind::NotFound.into()),
+            Err(error) => Err(io::Error::other(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_is_taken_apart_and_only_served_where_it_is_shorter() {
+        let make = |new: &[u8], old: &[u8]| container(new, Some(old), Profile::Small, false).unwrap();
+        let (a, b, c) = (b"first content".repeat(20), b"second content".repeat(20), b"third content".repeat(20));
+        let (first, second) = (make(&b, &a), make(&c, &b));
+        let chain = [first.clone(), second.clone()].concat();
+        let links = containers(&chain).unwrap();
+        assert_eq!(links, [&first[..], &second]);
+        assert_eq!(codec::apply(&links, Some(&a)).unwrap(), c);
+        for cut in 0..chain.len() {
+            assert!(cut == first.len() || containers(&chain[..cut]).is_err(), "{cut}");
+        }
+        let taken = |direct: usize, chain: usize| shorter(vec![0; direct].into(), Some(vec![1; chain].into())).chained;
+        assert_eq!([taken(5, 4), taken(5, 5), taken(5, 6)], [true, false, false]);
+    }
+}
