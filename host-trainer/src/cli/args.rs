@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::base::BaseArg;
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::fit_args::FitArgs;
+#[cfg(feature = "fleet")]
+use super::precompute_args::PrecomputeArgs;
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::push::port::Address;
@@ -107,6 +109,9 @@ pub(crate) enum Command {
     Flash(FlashArgs),
     /// Send an update to a device, install it, and see what the device runs then
     Push(PushArgs),
+    /// Make deltas ahead, before devices ask a server for them
+    #[cfg(feature = "fleet")]
+    Precompute(PrecomputeArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
     /// Fit an adapter to a family of similar files, so that they become shorter

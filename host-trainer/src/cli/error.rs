@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use codec_core::Error as Refusal;
 
 use crate::codec::CodecError;
+#[cfg(feature = "fleet")]
+use crate::deltas::DeltaError;
 use crate::push::PushError;
+#[cfg(feature = "fleet")]
+use crate::store::StoreError;
 
 /// Exit codes; `gmcf --help` lists them.
 pub mod exit {
@@ -74,6 +78,14 @@ pub enum CliError {
         /// Why.
         source: PushError,
     },
+    /// A store of versions, or a delta of what is in it.
+    #[cfg(feature = "fleet")]
+    Fleet {
+        /// What was being done, and with which store.
+        place: String,
+        /// Why not.
+        source: DeltaError,
+    },
     /// A promise of this program was broken.
     Internal {
         /// What was found.
@@ -94,6 +106,20 @@ impl CliError {
         move |source| Self::Codec { place, source }
     }
 
+    /// A [`CliError::Fleet`], for `map_err`.
+    #[cfg(feature = "fleet")]
+    pub fn delta(store: &str) -> impl FnOnce(DeltaError) -> Self + use<> {
+        let place = format!("store `{store}`");
+        move |source| Self::Fleet { place, source }
+    }
+
+    /// A [`CliError::Fleet`], for `map_err`.
+    #[cfg(feature = "fleet")]
+    pub fn store(store: &str) -> impl FnOnce(StoreError) -> Self + use<> {
+        let wrap = Self::delta(store);
+        move |source| wrap(source.into())
+    }
+
     /// The process's exit code, one of [`exit`].
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -101,6 +127,11 @@ impl CliError {
             Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
+            #[cfg(feature = "fleet")]
+            Self::Fleet { source, .. } => match source {
+                DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => exit::INTERNAL,
+                _ => exit::INPUT,
+            },
             Self::Push { source, .. } => match source {
                 PushError::Silent { .. }
                 | PushError::NoConnection(_)
@@ -125,6 +156,8 @@ impl CliError {
             Self::Usage { hint, .. } | Self::Input { hint, .. } => hint.clone(),
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
             Self::Internal { .. } => BUG.into(),
+            #[cfg(feature = "fleet")]
+            Self::Fleet { source, .. } => hint_for_fleet(source).into(),
             Self::Push { source, .. } => hint_for_push(source).into(),
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) => hint_for_refusal(refusal).into(),
@@ -147,6 +180,8 @@ impl CliError {
             Self::Input { path, what, .. } => format!("error: `{}`: {what}", path.display()),
             Self::Codec { place, source } => format!("error: {place}: {source}"),
             Self::Push { place, source } => format!("error: {place}: {source}"),
+            #[cfg(feature = "fleet")]
+            Self::Fleet { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
         };
         let hint = self.hint();
@@ -219,6 +254,21 @@ fn hint_for_release(refusal: &update_core::Error) -> &'static str {
     match refusal {
         E::NoRoom { region: "scratch", .. } => "give the devices a larger scratch region, or two slots",
         E::NoRoom { .. } | E::Layout { .. } => "check the sizes in the device file; `gmcf flash --help` explains them",
+        _ => "",
+    }
+}
+
+#[cfg(feature = "fleet")]
+fn hint_for_fleet(error: &DeltaError) -> &'static str {
+    match error {
+        DeltaError::Store(StoreError::Open { .. }) => {
+            "name a folder that can be written to, or s3://BUCKET[/PREFIX] with AWS_REGION, AWS_ACCESS_KEY_ID, \
+             AWS_SECRET_ACCESS_KEY and, for a service of your own, AWS_ENDPOINT_URL"
+        }
+        DeltaError::Store(StoreError::Damaged { .. }) => "restore that object from a copy of the store",
+        DeltaError::Missing { .. } => "publish it again; what was published is never removed by gmcf",
+        DeltaError::TooLarge { .. } => "allow more, where the machine has the memory: --max-content BYTES",
+        DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => BUG,
         _ => "",
     }
 }

@@ -14,8 +14,14 @@ mod flash;
 mod inspect;
 mod key;
 mod output;
+#[cfg(feature = "fleet")]
+mod precompute;
+#[cfg(feature = "fleet")]
+mod precompute_args;
 mod push;
 mod release;
+#[cfg(feature = "fleet")]
+mod runtime;
 mod squash;
 mod train;
 
@@ -54,6 +60,8 @@ where
         Some(Command::Key(args)) => key::run(&args),
         Some(Command::Flash(args)) => flash::run(&args),
         Some(Command::Push(args)) => push::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Precompute(args)) => precompute::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
         Some(Command::Train(args)) => train::run(&args),
