@@ -1,5 +1,4 @@
 //! `gmcf precompute` as schedulers start it: as many processes, some of which are killed.
-#![cfg(feature = "fleet")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
