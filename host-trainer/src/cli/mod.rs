@@ -16,7 +16,13 @@ mod key;
 mod output;
 mod push;
 mod release;
+#[cfg(feature = "fleet")]
+mod serve;
+#[cfg(feature = "fleet")]
+mod serve_args;
 mod squash;
+#[cfg(feature = "fleet")]
+mod token;
 mod train;
 
 use std::ffi::OsString;
@@ -54,6 +60,10 @@ where
         Some(Command::Key(args)) => key::run(&args),
         Some(Command::Flash(args)) => flash::run(&args),
         Some(Command::Push(args)) => push::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Serve(args)) => serve::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Token(args)) => token::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
         Some(Command::Train(args)) => train::run(&args),
