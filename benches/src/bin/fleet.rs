@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use host_trainer::codec;
-use host_trainer::deltas::containers;
 use host_trainer::files::Scratch;
 use host_trainer::history::{History, Kind, Name, Signed, Statement};
 use host_trainer::store::{Store, StoreError};
@@ -75,7 +74,7 @@ async fn publish(store: &Store, name: &str, versions: &[Vec<u8>]) -> Result<(), 
                 digest,
                 len: content.len() as u64,
                 rollback: false,
-                published_at: host_trainer::deltas::now(),
+                published_at: host_trainer::report::transfer::now_ms(),
             };
             Ok::<_, StoreError>(Some(Signed::new(statement, None)))
         });
@@ -185,7 +184,7 @@ async fn run(
             Some(known) if known[..] == delta[..] => {}
             Some(_) => return Err(format!("two deltas of {name} from 1.{from} differ").into()),
             None => {
-                let rebuilt = codec::apply(&containers(&delta).map_err(|e| e.to_string())?, Some(&versions[from]))?;
+                let rebuilt = codec::apply(&codec::links(&delta)?, Some(&versions[from]))?;
                 if rebuilt != versions[VERSIONS - 1] {
                     return Err(format!("the delta of {name} from 1.{from} rebuilds something else").into());
                 }
