@@ -208,28 +208,29 @@ fn smallest(
     before: &[u8],
     options: &Options,
 ) -> Result<(Coding, Vec<u8>), PatchError> {
-    let mut best: Option<(Coding, Vec<u8>)> = None;
-    let mut keep = |reach: Reach, coded: Coded| {
+    let part = |reach: Reach, reference: &[u8]| {
+        let coded = shortest(new, reference, options.base)?;
         let reach = if coded.is_delta { reach } else { Reach::Nothing };
-        let coding = Coding { reach, mode: coded.mode, payload_len: coded.payload.len() as u32 };
-        if best.as_ref().is_none_or(|(_, payload)| coded.payload.len() < payload.len()) {
-            best = Some((coding, coded.payload));
-        }
+        Ok::<_, PatchError>((
+            Coding { reach, mode: coded.mode, payload_len: coded.payload.len() as u32 },
+            coded.payload,
+        ))
     };
     let load = |reach| Reference::of(old, plan, range, reach).load(old, old_contents, before);
     let alike = load(Reach::Alike)?;
-    // Where contents alike say nearly all of it, or the others are none, there is no need to ask more.
+    // Where contents alike say nearly all of it, or there are no others, there is no need to ask more.
+    let mut best = None;
     if new.len() + alike.len() <= QUICK && !alike.is_empty() {
-        let coded = shortest(new, &alike, options.base)?;
-        let enough = coded.payload.len() * ENOUGH < new.len();
-        keep(Reach::Alike, coded);
-        if enough {
-            return Ok(best.unwrap_or_default());
+        let coded = part(Reach::Alike, &alike)?;
+        if coded.1.len() * ENOUGH < new.len() {
+            return Ok(coded);
         }
+        best = Some(coded);
     }
     let all = load(Reach::All)?;
-    if best.is_none() || all != alike {
-        keep(if all.is_empty() { Reach::Nothing } else { Reach::All }, shortest(new, &all, options.base)?);
+    if let Some(best) = best.take_if(|_| all == alike) {
+        return Ok(best);
     }
-    Ok(best.unwrap_or_default())
+    let coded = part(Reach::All, &all)?;
+    Ok(best.filter(|best| best.1.len() <= coded.1.len()).unwrap_or(coded))
 }
