@@ -19,6 +19,7 @@ mod objects;
 mod tokens;
 mod usage;
 
+use std::ffi::OsString;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
@@ -49,10 +50,25 @@ impl Store {
     /// # Errors
     /// [`StoreError::Open`].
     pub fn open(place: &str) -> Result<Self, StoreError> {
+        let text = |(key, value): (OsString, OsString)| Some((key.into_string().ok()?, value.into_string().ok()?));
+        Self::open_with(place, std::env::vars_os().filter_map(text))
+    }
+
+    /// As [`Store::open`], with `variables` in place of those of the process.
+    ///
+    /// # Errors
+    /// [`StoreError::Open`].
+    pub fn open_with(place: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self, StoreError> {
         let wrong = |what: String| StoreError::Open { place: place.into(), what };
         let (objects, root): (Arc<dyn ObjectStore>, &str) = if let Some(rest) = place.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+            // The client of S3 does TLS with the provider of the process. One that the program has chosen stays.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let settings = variables.into_iter().filter(|(name, _)| name.starts_with("AWS_"));
+            let settings = settings.filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)));
+            let builder =
+                settings.fold(AmazonS3Builder::new(), |builder, (key, value)| builder.with_config(key, value));
+            let builder = builder.with_bucket_name(bucket);
             (Arc::new(builder.build().map_err(|error| wrong(error.to_string()))?), prefix)
         } else if place.contains("://") {
             return Err(wrong("neither a folder nor s3://BUCKET[/PREFIX]".into()));

@@ -1,4 +1,12 @@
 //! The content server, its client and what works beside them, as real processes.
 #![cfg(feature = "fleet")]
 
+mod backend;
 mod precompute;
+mod s3;
+mod store;
+
+/// Runs `work` to its end.
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Runtime::new().unwrap().block_on(work)
+}

@@ -10,12 +10,10 @@ use host_trainer::history::{History, Kind, Name, Signed, Statement};
 use host_trainer::store::Store;
 use host_trainer::tree::{Symlinks, walk};
 
+use super::run;
+
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
-
-fn run<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Runtime::new().unwrap().block_on(work)
 }
 
 async fn publish(store: &Store, name: &str, version: &str, kind: Kind, digest: host_trainer::tree::Digest, len: u64) {
