@@ -1,0 +1,222 @@
+//! Reads patches.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use codec_core::container::digest::BaseId;
+
+use super::error::PatchError;
+use super::plan::{Added, Change, MAX_PLAN, Plan, Reach, Source};
+use super::reference::Reference;
+use super::{GROUP, ID_LEN, Limits, MAGIC, Old, Sink, flag, solid};
+use crate::tree::{Digest, Entry, Node, Tree, TreePath};
+
+/// A patch, taken apart.
+struct Parts<'a> {
+    base: Option<BaseId>,
+    plan: Plan,
+    payloads: &'a [u8],
+}
+
+fn take<'a>(bytes: &mut &'a [u8], field: &'static str, len: usize) -> Result<&'a [u8], PatchError> {
+    let (taken, rest) = bytes.split_at_checked(len).ok_or(PatchError::Truncated { field })?;
+    *bytes = rest;
+    Ok(taken)
+}
+
+fn take_id(bytes: &mut &[u8], field: &'static str) -> Result<[u8; ID_LEN], PatchError> {
+    let taken = take(bytes, field, ID_LEN)?;
+    taken.try_into().map_err(|_| PatchError::Truncated { field })
+}
+
+impl<'a> Parts<'a> {
+    fn parse(mut bytes: &'a [u8], old: Option<&Tree>, limits: &Limits) -> Result<Self, PatchError> {
+        let rest = &mut bytes;
+        let magic = take(rest, "magic", 1)?[0];
+        if magic != MAGIC {
+            return Err(PatchError::Unknown { field: "magic", found: magic.into() });
+        }
+        let flags = take(rest, "flags", 1)?[0];
+        if flags & !(flag::OLD | flag::BASE) != flag::VERSION_1 {
+            let field = if flags & flag::VERSION == flag::VERSION_1 { "flags" } else { "version" };
+            return Err(PatchError::Unknown { field, found: flags.into() });
+        }
+        if flags & flag::OLD != 0 {
+            let expected = take_id(rest, "old_root")?;
+            let root = old.ok_or(PatchError::OldMissing)?.root();
+            let found = [root.0[0], root.0[1]];
+            if found != expected {
+                return Err(PatchError::WrongOld { expected, found });
+            }
+        }
+        let base = if flags & flag::BASE != 0 { Some(BaseId(take_id(rest, "base_id")?)) } else { None };
+        let limit = MAX_PLAN.min(rest.len() as u64);
+        let plan_len = codec_core::varint::read(
+            || Ok(take(rest, "plan_len", 1)?[0]),
+            |found| PatchError::OutOfRange { field: "plan_len", found, limit },
+        )?;
+        PatchError::check("plan_len", plan_len.into(), limit)?;
+        let plan = take(rest, "plan", plan_len as usize)?;
+        let none = Tree::default();
+        let old = old.filter(|_| flags & flag::OLD != 0).unwrap_or(&none);
+        Ok(Self { base, plan: Plan::parse(plan, old, limits)?, payloads: rest })
+    }
+}
+
+/// Cuts the stream into text and contents.
+struct Cutter<'a> {
+    /// Lengths of what is still to come: the text, then the contents, last first.
+    lens: Vec<u32>,
+    part: Vec<u8>,
+    text: Option<Vec<u8>>,
+    /// Digests and lengths of the contents so far.
+    contents: Vec<(Digest, u64)>,
+    /// Contents that the receiver has.
+    known: HashSet<Digest>,
+    sink: &'a mut dyn Sink,
+}
+
+impl<'a> Cutter<'a> {
+    fn new(plan: &Plan, old: &Tree, sink: &'a mut dyn Sink) -> Self {
+        let mut lens: Vec<u32> = std::iter::once(plan.text_len).chain(plan.streamed().map(|s| s.len)).collect();
+        lens.reverse();
+        let known = old.contents().into_keys().collect();
+        Self { lens, part: Vec::new(), text: None, contents: Vec::new(), known, sink }
+    }
+
+    /// Takes the next bytes of the stream.
+    fn push(&mut self, mut bytes: &[u8]) -> Result<(), PatchError> {
+        while let Some(&len) = self.lens.last() {
+            let need = len as usize - self.part.len();
+            let (taken, rest) = bytes.split_at(need.min(bytes.len()));
+            self.part.extend_from_slice(taken);
+            bytes = rest;
+            if self.part.len() < len as usize {
+                break;
+            }
+            self.lens.pop();
+            self.part.shrink_to_fit();
+            self.complete()?;
+        }
+        Ok(())
+    }
+
+    fn complete(&mut self) -> Result<(), PatchError> {
+        let part = std::mem::take(&mut self.part);
+        if self.text.is_none() {
+            self.text = Some(part);
+            return Ok(());
+        }
+        let digest = Digest::of(&part);
+        self.contents.push((digest, part.len() as u64));
+        if self.known.insert(digest) {
+            self.sink.content(digest, part).map_err(|source| PatchError::Write { digest, source })?;
+        }
+        Ok(())
+    }
+}
+
+/// The lines of the text.
+struct Lines<'a>(std::str::Split<'a, char>);
+
+impl<'a> Lines<'a> {
+    fn of(text: &'a [u8]) -> Result<Self, PatchError> {
+        let wrong = |what| PatchError::Corrupt { field: "text", what };
+        let text = std::str::from_utf8(text).map_err(|_| wrong("it is no UTF-8"))?;
+        let text = if text.is_empty() { text } else { text.strip_suffix('\n').ok_or(wrong("its last line has no end"))? };
+        Ok(Self(text.split('\n')))
+    }
+
+    fn next(&mut self) -> Result<&'a str, PatchError> {
+        self.0.next().ok_or(PatchError::Corrupt { field: "text", what: "it has too few lines" })
+    }
+}
+
+/// Rebuilds the new tree; contents that the old one does not have go to `sink`.
+///
+/// The caller compares the [root](Tree::root) of what comes back with one that is signed. Until then, nothing about it is
+/// sure but that each content has its digest.
+///
+/// # Errors
+/// [`PatchError`]: what is wrong with the patch, that it starts from another tree than `old`, that it asks for more than
+/// `limits`, before memory is taken for it. What a damaged patch's payload does not betray changes the root.
+pub fn apply(bytes: &[u8], old: Option<Old<'_>>, sink: &mut dyn Sink, limits: &Limits) -> Result<Tree, PatchError> {
+    let Parts { base, plan, mut payloads } = Parts::parse(bytes, old.map(|(tree, _)| tree), limits)?;
+    let none = Tree::default();
+    let tree = old.map_or(&none, |(tree, _)| tree);
+    let total = u64::from(plan.text_len) + plan.streamed().map(|s| u64::from(s.len)).sum::<u64>();
+    let mut cutter = Cutter::new(&plan, tree, sink);
+    // Contents without bytes need no group.
+    cutter.push(&[])?;
+    for (i, group) in plan.groups.iter().enumerate() {
+        let start = i as u64 * GROUP;
+        let range = start..total.min(start + GROUP);
+        let last = i + 1 == plan.groups.len();
+        let len = if last { payloads.len() } else { group.payload_len as usize };
+        let payload = take(&mut payloads, "payload", len)?;
+        let reference = match old {
+            Some((tree, contents)) if group.reach != Reach::Nothing => {
+                Some(Reference::of(tree, &plan, &range, group.reach).load(tree, contents)?)
+            }
+            None if group.reach != Reach::Nothing => return Err(PatchError::OldMissing),
+            _ => None,
+        };
+        let Range { start, end } = range;
+        cutter.push(&solid::decode(payload, group.mode, (end - start) as u32, reference.as_deref(), base)?)?;
+    }
+    if !payloads.is_empty() {
+        return Err(PatchError::OutOfRange { field: "payload", found: payloads.len() as u64, limit: 0 });
+    }
+    let Cutter { text, contents, .. } = cutter;
+    build(tree, &plan, &text.unwrap_or_default(), &contents, limits)
+}
+
+/// The new tree.
+fn build(
+    old: &Tree,
+    plan: &Plan,
+    text: &[u8],
+    contents: &[(Digest, u64)],
+    limits: &Limits,
+) -> Result<Tree, PatchError> {
+    let mut streamed = contents.iter();
+    let mut file = |mode: u16, source: Source| {
+        let missing = PatchError::Corrupt { field: "source", what: "there is no such content" };
+        let content = match source {
+            Source::New { .. } => streamed.next().copied(),
+            Source::Again(number) => contents.get(number as usize).copied(),
+            Source::Old(number) => {
+                let entry = old.entries().get(number as usize).and_then(Entry::file);
+                entry.map(|(_, len, digest)| (digest, len))
+            }
+        };
+        let (digest, len) = content.ok_or(missing)?;
+        Ok::<_, PatchError>(Node::File { mode, len, digest })
+    };
+    let mut entries = Vec::new();
+    let mut changes = plan.changes.iter().peekable();
+    for (i, entry) in old.entries().iter().enumerate() {
+        let node = match changes.next_if(|(number, _)| *number as usize == i).map(|(_, change)| *change) {
+            None => entry.node.clone(),
+            Some(Change::Removed) => continue,
+            Some(Change::Mode(mode)) => file(mode, Source::Old(i as u32))?,
+            Some(Change::File { mode, source }) => file(mode, source)?,
+        };
+        entries.push(Entry { path: entry.path.clone(), node });
+    }
+    let mut lines = Lines::of(text)?;
+    for added in &plan.added {
+        let path = TreePath::new(lines.next()?)?;
+        let node = match *added {
+            Added::File { mode, source } => file(mode, source)?,
+            Added::Link => Node::Link { target: lines.next()?.to_owned() },
+            Added::Folder => Node::Folder,
+        };
+        entries.push(Entry { path, node });
+    }
+    if lines.0.next().is_some_and(|line| !plan.added.is_empty() || !line.is_empty()) {
+        return Err(PatchError::Corrupt { field: "text", what: "it has too many lines" });
+    }
+    PatchError::check("entries", entries.len() as u64, limits.entries)?;
+    Ok(Tree::new(entries)?)
+}

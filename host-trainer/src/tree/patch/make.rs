@@ -1,0 +1,194 @@
+//! Writes patches.
+
+use std::collections::HashMap;
+
+use codec_core::container::v2::Header;
+use codec_core::varint;
+
+use super::error::PatchError;
+use super::plan::{Added, Change, Group, MAX_PLAN, Plan, Reach, Source, mode};
+use super::reference::Reference;
+use super::solid::{self, Coded};
+use super::{Contents, GROUP, ID_LEN, MAGIC, MAX_CONTENT, Old, Options, flag, read};
+use crate::tree::{Digest, Entry, Node, Tree};
+
+/// Finds out where contents come from.
+struct Sources<'a> {
+    old: &'a [Entry],
+    /// First old entry that has a content.
+    by_digest: HashMap<Digest, u32>,
+    /// Old files by their name.
+    by_name: HashMap<&'a str, Vec<u32>>,
+    /// Contents in the stream, and their numbers.
+    streamed: Vec<(Digest, u64)>,
+    numbers: HashMap<Digest, u32>,
+}
+
+impl<'a> Sources<'a> {
+    fn new(old: &'a Tree) -> Self {
+        let (mut by_digest, mut by_name) = (HashMap::new(), HashMap::<_, Vec<u32>>::new());
+        for (entry, i) in old.entries().iter().zip(0..) {
+            if let Some((_, _, digest)) = entry.file() {
+                by_digest.entry(digest).or_insert(i);
+                by_name.entry(entry.path.file_name()).or_default().push(i);
+            }
+        }
+        Self { old: old.entries(), by_digest, by_name, streamed: Vec::new(), numbers: HashMap::new() }
+    }
+
+    fn of(&mut self, len: u64, digest: Digest, like: Option<u32>) -> Result<Source, PatchError> {
+        if let Some(&old) = self.by_digest.get(&digest) {
+            return Ok(Source::Old(old));
+        }
+        if let Some(&number) = self.numbers.get(&digest) {
+            return Ok(Source::Again(number));
+        }
+        PatchError::check("length", len, MAX_CONTENT)?;
+        self.numbers.insert(digest, self.streamed.len() as u32);
+        self.streamed.push((digest, len));
+        Ok(Source::New { len: len as u32, like })
+    }
+
+    /// The old file that one at `path` most likely resembles: of the same name, and most alike in the rest of the path.
+    fn like(&self, path: &'a str, name: &str) -> Option<u32> {
+        let alike = |other: &str| {
+            let front = path.bytes().zip(other.bytes()).take_while(|(a, b)| a == b).count();
+            let back = path.bytes().rev().zip(other.bytes().rev()).take_while(|(a, b)| a == b).count();
+            front + back
+        };
+        let candidates = self.by_name.get(name)?.iter().copied();
+        candidates.max_by_key(|&i| (alike(self.old[i as usize].path.as_str()), std::cmp::Reverse(i)))
+    }
+}
+
+/// The plan, the text and the contents of the stream.
+fn plan<'a>(old: &'a Tree, new: &'a Tree) -> Result<(Plan, Vec<u8>, Vec<(Digest, u64)>), PatchError> {
+    let mut sources = Sources::new(old);
+    let mut plan = Plan::default();
+    for (entry, i) in old.entries().iter().zip(0..) {
+        let change = match (&entry.node, new.get(&entry.path).map(|entry| &entry.node)) {
+            (old, Some(new)) if old == new => continue,
+            (Node::File { digest: old, .. }, Some(Node::File { mode, digest, .. })) if old == digest => {
+                Change::Mode(*mode)
+            }
+            (Node::File { .. }, Some(Node::File { mode, len, digest })) => {
+                Change::File { mode: *mode, source: sources.of(*len, *digest, Some(i))? }
+            }
+            _ => Change::Removed,
+        };
+        plan.changes.push((i, change));
+    }
+    let mut text = Vec::new();
+    let stays = |entry: &Entry| {
+        let before = old.get(&entry.path).map(|entry| &entry.node);
+        before == Some(&entry.node) || before.is_some_and(|node| matches!((node, &entry.node), (Node::File { .. }, Node::File { .. })))
+    };
+    for entry in new.entries().iter().filter(|entry| !stays(entry)) {
+        let path = entry.path.as_str();
+        text.extend_from_slice(path.as_bytes());
+        text.push(b'\n');
+        plan.added.push(match &entry.node {
+            Node::File { mode, len, digest } => {
+                let like = sources.like(path, entry.path.file_name());
+                Added::File { mode: *mode, source: sources.of(*len, *digest, like)? }
+            }
+            Node::Link { target } => {
+                text.extend_from_slice(target.as_bytes());
+                text.push(b'\n');
+                Added::Link
+            }
+            Node::Folder => Added::Folder,
+        });
+    }
+    let limit = u64::from(u32::MAX >> 1);
+    PatchError::check("text", text.len() as u64, limit)?;
+    plan.text_len = text.len() as u32;
+    Ok((plan, text, sources.streamed))
+}
+
+/// What turns the tree `old`, or nothing, into `new`.
+///
+/// The same trees and options give the same bytes.
+///
+/// # Errors
+/// [`PatchError::Read`] and [`PatchError::WrongContent`] for contents that cannot be had; [`PatchError::OutOfRange`] for
+/// one above [`MAX_CONTENT`].
+pub fn make(
+    old: Option<Old<'_>>,
+    new: &Tree,
+    new_contents: &dyn Contents,
+    options: &Options,
+) -> Result<Vec<u8>, PatchError> {
+    let none = Tree::default();
+    let tree = old.map_or(&none, |(tree, _)| tree);
+    let (mut plan, text, streamed) = plan(tree, new)?;
+    let total = text.len() as u64 + streamed.iter().map(|(_, len)| len).sum::<u64>();
+    let mut stream = text;
+    let mut contents = streamed.iter();
+    let mut payloads: Vec<Vec<u8>> = Vec::new();
+    let mut start = 0;
+    while start < total {
+        let end = total.min(start + GROUP);
+        while (stream.len() as u64) < end - start {
+            let Some((digest, len)) = contents.next() else { break };
+            stream.extend_from_slice(&read(new_contents, digest, *len)?);
+        }
+        let rest = stream.split_off((end - start) as usize);
+        let (group, payload) = smallest(&stream, old, &plan, start..end, options)?;
+        plan.groups.push(group);
+        payloads.push(payload);
+        (stream, start) = (rest, end);
+    }
+    if let Some(last) = plan.groups.last_mut() {
+        last.payload_len = 0;
+    }
+    let mut flags = flag::VERSION_1;
+    let mut ids = Vec::new();
+    if let Some((tree, _)) = old {
+        flags |= flag::OLD;
+        ids.extend_from_slice(&tree.root().0[..ID_LEN]);
+    }
+    if let Some(base) = options.base.filter(|_| plan.groups.iter().any(|group| group.mode == mode::BASE)) {
+        flags |= flag::BASE;
+        ids.extend_from_slice(&Header::parse(base.file)?.0.digest.base().0);
+    }
+    let plan = plan.emit(tree)?;
+    PatchError::check("plan_len", plan.len() as u64, MAX_PLAN)?;
+    let mut bytes = vec![MAGIC, flags];
+    bytes.extend_from_slice(&ids);
+    bytes.extend_from_slice(&varint::emit(plan.len() as u32));
+    bytes.extend_from_slice(&plan);
+    bytes.extend(payloads.into_iter().flatten());
+    Ok(bytes)
+}
+
+/// The shortest of what applies to a group.
+fn smallest(
+    new: &[u8],
+    old: Option<Old<'_>>,
+    plan: &Plan,
+    range: std::ops::Range<u64>,
+    options: &Options,
+) -> Result<(Group, Vec<u8>), PatchError> {
+    let mut best: Option<(Group, Vec<u8>)> = None;
+    let mut keep = |reach: Reach, coded: Coded| {
+        let reach = if coded.is_delta { reach } else { Reach::Nothing };
+        let group = Group { reach, mode: coded.mode, payload_len: coded.payload.len() as u32 };
+        if best.as_ref().is_none_or(|(_, payload)| coded.payload.len() < payload.len()) {
+            best = Some((group, coded.payload));
+        }
+    };
+    let Some((tree, contents)) = old else {
+        keep(Reach::Nothing, solid::encode(new, None, options.base)?);
+        return Ok(best.unwrap_or_default());
+    };
+    let mut loaded = None;
+    for reach in [Reach::Alike, Reach::All] {
+        let reference = Reference::of(tree, plan, &range, reach).load(tree, contents)?;
+        if loaded.as_ref() != Some(&reference) {
+            keep(reach, solid::encode(new, Some(&reference), options.base)?);
+        }
+        loaded = Some(reference);
+    }
+    Ok(best.unwrap_or_default())
+}
