@@ -123,7 +123,8 @@ impl<'a> Lines<'a> {
     fn of(text: &'a [u8]) -> Result<Self, PatchError> {
         let wrong = |what| PatchError::Corrupt { field: "text", what };
         let text = std::str::from_utf8(text).map_err(|_| wrong("it is no UTF-8"))?;
-        let text = if text.is_empty() { text } else { text.strip_suffix('\n').ok_or(wrong("its last line has no end"))? };
+        let text =
+            if text.is_empty() { text } else { text.strip_suffix('\n').ok_or(wrong("its last line has no end"))? };
         Ok(Self(text.split('\n')))
     }
 

@@ -81,7 +81,8 @@ fn plan<'a>(old: &'a Tree, new: &'a Tree) -> Result<(Plan, Vec<u8>, Vec<(Digest,
     let mut text = Vec::new();
     let stays = |entry: &Entry| {
         let before = old.get(&entry.path).map(|entry| &entry.node);
-        before == Some(&entry.node) || before.is_some_and(|node| matches!((node, &entry.node), (Node::File { .. }, Node::File { .. })))
+        before == Some(&entry.node)
+            || before.is_some_and(|node| matches!((node, &entry.node), (Node::File { .. }, Node::File { .. })))
     };
     for entry in new.entries().iter().filter(|entry| !stays(entry)) {
         let path = entry.path.as_str();

@@ -255,7 +255,11 @@ impl<'a> Codes<'a> {
         Ok(coded)
     }
 
-    fn all_changes<C: Coder>(&mut self, c: &mut C, changes: &[(u32, Change)]) -> Result<Vec<(u32, Change)>, PatchError> {
+    fn all_changes<C: Coder>(
+        &mut self,
+        c: &mut C,
+        changes: &[(u32, Change)],
+    ) -> Result<Vec<(u32, Change)>, PatchError> {
         if self.old.is_empty() {
             return Ok(Vec::new());
         }

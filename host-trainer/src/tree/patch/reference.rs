@@ -92,7 +92,9 @@ impl Reference {
                 taken.take(entry(index), |len| 0..len);
             }
         }
-        if std::env::var("REF_END").is_ok() { taken.pieces.reverse(); }
+        if std::env::var("REF_END").is_ok() {
+            taken.pieces.reverse();
+        }
         Self { paths, pieces: taken.pieces }
     }
 
