@@ -4,19 +4,39 @@ mod apply;
 mod args;
 mod base;
 mod bench;
+#[cfg(feature = "fleet")]
+mod cat;
+#[cfg(feature = "fleet")]
+mod client;
+#[cfg(feature = "fleet")]
+mod client_args;
+#[cfg(feature = "fleet")]
+mod client_error;
 mod compress;
 mod demo;
 mod device_args;
 mod error;
+#[cfg(feature = "fleet")]
+mod fetch;
 mod fit;
 mod fit_args;
 mod flash;
 mod inspect;
 mod key;
 mod output;
+#[cfg(feature = "fleet")]
+mod publish;
 mod push;
 mod release;
+#[cfg(feature = "fleet")]
+mod rollback;
+#[cfg(feature = "fleet")]
+mod snapshot;
 mod squash;
+#[cfg(feature = "fleet")]
+mod status;
+#[cfg(feature = "fleet")]
+mod sync;
 mod train;
 
 use std::ffi::OsString;
@@ -54,6 +74,20 @@ where
         Some(Command::Key(args)) => key::run(&args),
         Some(Command::Flash(args)) => flash::run(&args),
         Some(Command::Push(args)) => push::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Snapshot(args)) => snapshot::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Publish(args)) => publish::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Sync(args)) => sync::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Fetch(args)) => fetch::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Rollback(args)) => rollback::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Status(args)) => status::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Cat(args)) => cat::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
         Some(Command::Train(args)) => train::run(&args),

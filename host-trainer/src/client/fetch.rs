@@ -42,21 +42,27 @@ fn split(mut bytes: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
     Ok(containers)
 }
 
-/// Fetches a version, or the one that counts; downloads go to `folder`.
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The name.
+    pub name: &'a Name,
+    /// The version; none: the one that counts.
+    pub version: Option<&'a Version>,
+    /// File that is here already.
+    pub old: Option<&'a [u8]>,
+    /// Key that must have signed.
+    pub key: Option<&'a [u8; KEY_LEN]>,
+    /// Bytes of the file, at most.
+    pub max_size: u32,
+}
+
+/// Fetches a version of a file; downloads go to `folder`.
 ///
 /// # Errors
 /// [`ClientError`]; what comes has the digest that the statement says, or does not come.
-#[allow(clippy::too_many_arguments)]
-pub fn fetch(
-    server: &Server,
-    name: &Name,
-    version: Option<&Version>,
-    old: Option<&[u8]>,
-    key: Option<&[u8; KEY_LEN]>,
-    max_size: u32,
-    folder: &Path,
-    watch: &dyn Watch,
-) -> Result<Fetched, ClientError> {
+pub fn fetch(server: &Server, asked: &Asked<'_>, folder: &Path, watch: &dyn Watch) -> Result<Fetched, ClientError> {
+    let Asked { name, version, old, key, max_size } = *asked;
     let signed = Signed::parse(&server.statement_of(name, version)?)?;
     signed.check(name, 0, key)?;
     let said = &signed.statement;

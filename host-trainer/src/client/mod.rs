@@ -19,6 +19,7 @@
 //! `contents` count only if they have the digest that is wanted, and the generations of `D` and `next` tell whether the
 //! exchange has happened. Until it has, `D` is not touched.
 
+pub mod cat;
 mod download;
 mod error;
 mod fetch;
@@ -35,10 +36,10 @@ mod tests;
 
 pub use download::Wanted;
 pub use error::{ClientError, Refusal};
-pub use fetch::{Fetched, fetch};
+pub use fetch::{Asked, Fetched, fetch};
 pub use http::{Connect, Server, Traffic};
 pub use local::{Differences, Local};
-pub use place::{Place, rollback};
+pub use place::{Looked, Place, look, rollback};
 pub use publish::{Published, publish_file, publish_rollback, publish_tree};
 pub use state::{Follows, State};
 pub use sync::{Outcome, Source, Step, Watch, Wish, sync};

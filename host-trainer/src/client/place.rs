@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::error::ClientError;
-use super::state::{State, read_note, write_note};
+use super::local::{Differences, Local};
+use super::state::{Follows, State, read_note, write_note};
 use super::sync::{Step, Watch};
 use crate::history::{Name, Signed, Version};
 use crate::report::format::hex;
@@ -251,6 +252,31 @@ pub fn rollback(place: &Place) -> Result<(Option<Version>, Option<Version>), Cli
     swap(&place.previous(), &place.dir)?;
     place.sync()?;
     Ok((version(&before), version(&now)))
+}
+
+/// What a folder holds.
+#[derive(Debug)]
+pub struct Looked {
+    /// What it follows.
+    pub follows: Follows,
+    /// What the version before it followed.
+    pub previous: Option<Follows>,
+    /// How it differs from what it should be.
+    pub differences: Differences,
+}
+
+/// Looks at a folder that follows a server; nothing is changed, and nobody is waited for.
+///
+/// # Errors
+/// [`ClientError::NotFollowing`], [`ClientError::Io`].
+pub fn look(dir: &Path) -> Result<Looked, ClientError> {
+    let dir = resolve(dir)?;
+    let side = side_of(&dir)?;
+    let follows = State::read(&dir)?.and_then(|state| state.follows);
+    let follows = follows.ok_or_else(|| ClientError::NotFollowing { dir: dir.clone() })?;
+    let previous = State::read(&side.join("previous"))?.and_then(|state| state.follows);
+    let differences = Local::read(&dir, &|_| {})?.against(&follows.visible());
+    Ok(Looked { follows, previous, differences })
 }
 
 /// The folder without links in its path, so that what is beside it is on the same file system.

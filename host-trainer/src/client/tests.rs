@@ -61,13 +61,16 @@ fn lay(dir: &Path, items: &[Item]) {
     }
 }
 
+/// Patches by the roots that they lead from and to.
+type Patches = HashMap<(Option<Digest>, Digest), Vec<u8>>;
+
 /// A server in memory.
 #[derive(Default)]
 struct Shelf {
     statements: Vec<Signed>,
     trees: HashMap<Digest, Tree>,
     contents: HashMap<Digest, Vec<u8>>,
-    patches: RefCell<HashMap<(Option<Digest>, Digest), Vec<u8>>>,
+    patches: RefCell<Patches>,
     asked: RefCell<Vec<Wanted>>,
 }
 
