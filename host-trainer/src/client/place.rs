@@ -11,8 +11,10 @@ use super::error::ClientError;
 use super::local::{Differences, Local};
 use super::state::{Follows, State, read_note, write_note};
 use super::sync::{Step, Watch};
+use crate::files::UNFINISHED;
 use crate::history::{Name, Signed, Version};
 use crate::report::format::hex;
+use crate::tree::RESERVED;
 
 /// A folder and the hidden one beside it. As long as it lives, no other process works on them.
 #[derive(Debug)]
@@ -213,6 +215,14 @@ impl Place {
 
     /// Finishes what a killed process has begun, as far as that needs no server.
     fn recover(&self) -> Result<(), ClientError> {
+        for folder in [&self.side, &self.dir.join(RESERVED)] {
+            // Notes that were being written.
+            for found in fs::read_dir(folder).into_iter().flatten().flatten() {
+                if found.file_name().to_string_lossy().ends_with(UNFINISHED) {
+                    remove(&found.path())?;
+                }
+            }
+        }
         let generation = |dir: &Path| Ok::<_, ClientError>(State::read(dir)?.map(|state| state.generation));
         if let (Some(next), Some(current)) = (generation(&self.next())?, generation(&self.dir)?)
             && next < current

@@ -352,12 +352,11 @@ impl Work<'_> {
             Some(follows) => follows.packed == next.packed && (!next.packed || follows.tree == next.tree),
             None => !next.packed,
         };
-        if same_pack
-            && place.dir().is_dir()
-            && (now.is_empty()
-                || outcome.changed == lost.len() as u64 && self.follows.is_some_and(|f| f.tree == next.tree))
-        {
+        // Files of nobody's stay as long as nothing else is to be done.
+        let only_lost = outcome.changed == lost.len() as u64 && self.follows.is_some() && !self.wish.force;
+        if same_pack && place.dir().is_dir() && (now.is_empty() || only_lost) {
             // The files are right: at most what is known about them changes.
+            outcome.changed = 0;
             let generation = place.state()?.map_or(1, |state| state.generation);
             if self.follows != Some(&next) {
                 State { generation, follows: Some(next) }.write(place.dir())?;

@@ -390,6 +390,7 @@ fn a_patch_that_leads_elsewhere_is_not_the_end() {
         rollback(&Place::open(&dir).unwrap()).unwrap();
     }
     // A server that lies about everything gets nothing into the folder.
+    fs::remove_dir_all(folder.join(".d.gmcf/previous")).unwrap();
     let Some(content) = shelf.contents.get_mut(&Digest::of(b"interval = 20\nlevel = 2\n")) else { panic!() };
     content[0] ^= 1;
     assert!(matches!(run(&dir, &shelf, &wish()), Err(ClientError::WrongDigest { .. })));
