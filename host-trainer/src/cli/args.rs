@@ -10,6 +10,8 @@ use super::base::BaseArg;
 use super::client_args::{CatArgs, FetchArgs, PublishArgs, RollbackArgs, SnapshotArgs, StatusArgs, SyncArgs};
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::fit_args::FitArgs;
+#[cfg(feature = "fleet")]
+use super::serve_args::{ServeArgs, TokenArgs};
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::push::port::Address;
@@ -34,6 +36,10 @@ Examples:
     gmcf flash flash.bin --for device.json --image fw-1.0.bin --key fleet.pub.pem
   Send an update to a device and install it:
     gmcf push up.gmcu --device serial:/dev/ttyUSB0
+  Serve versions and the deltas between them, and publish one:
+    gmcf serve --store fleet --listen 0.0.0.0:8080 --key fleet.key.pem
+    gmcf token new --store fleet --label ci
+    curl -T fw-1.1.bin -H \"Authorization: Bearer $GMCF_TOKEN\" http://localhost:8080/names/fw/versions/1.1
   Publish a folder, and let another one follow it:
     gmcf snapshot www/ --server https://updates.example.com --name gateway --version 1.3.0 --key fleet.key.pem
     gmcf sync --server https://updates.example.com --name gateway --to /srv/gateway --key fleet.pub.pem
@@ -113,6 +119,12 @@ pub(crate) enum Command {
     Flash(FlashArgs),
     /// Send an update to a device, install it, and see what the device runs then
     Push(PushArgs),
+    /// Serve versions of files and folders, and the deltas between them, over HTTP
+    #[cfg(feature = "fleet")]
+    Serve(ServeArgs),
+    /// Make or revoke tokens for those who publish to a server or read from it
+    #[cfg(feature = "fleet")]
+    Token(TokenArgs),
     /// Publish a folder as the next version
     #[cfg(feature = "fleet")]
     Snapshot(SnapshotArgs),

@@ -10,6 +10,8 @@ use codec_core::Error as Refusal;
 use crate::client::ClientError;
 use crate::codec::CodecError;
 use crate::push::PushError;
+#[cfg(feature = "fleet")]
+use crate::store::StoreError;
 
 /// Exit codes; `gmcf --help` lists them.
 pub mod exit {
@@ -78,6 +80,12 @@ pub enum CliError {
         /// Why.
         source: PushError,
     },
+    /// A store cannot be used.
+    #[cfg(feature = "fleet")]
+    Store {
+        /// Why not.
+        source: StoreError,
+    },
     /// A server did not do what was asked for, or a folder could not follow it.
     #[cfg(feature = "fleet")]
     Client {
@@ -106,12 +114,20 @@ impl CliError {
         move |source| Self::Codec { place, source }
     }
 
+    /// A [`CliError::Store`], for `map_err`.
+    #[cfg(feature = "fleet")]
+    pub fn store(source: StoreError) -> Self {
+        Self::Store { source }
+    }
+
     /// The process's exit code, one of [`exit`].
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
+            #[cfg(feature = "fleet")]
+            Self::Store { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
             #[cfg(feature = "fleet")]
             Self::Client { source, .. } => super::client_error::exit_code(source),
@@ -140,6 +156,8 @@ impl CliError {
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
             Self::Internal { .. } => BUG.into(),
             #[cfg(feature = "fleet")]
+            Self::Store { source } => hint_for_store(source).into(),
+            #[cfg(feature = "fleet")]
             Self::Client { source: ClientError::Io { action, source, .. }, .. } => {
                 hint_for_io(action, source.kind()).into()
             }
@@ -167,6 +185,8 @@ impl CliError {
             Self::Input { path, what, .. } => format!("error: `{}`: {what}", path.display()),
             Self::Codec { place, source } => format!("error: {place}: {source}"),
             Self::Push { place, source } => format!("error: {place}: {source}"),
+            #[cfg(feature = "fleet")]
+            Self::Store { source } => format!("error: {source}"),
             #[cfg(feature = "fleet")]
             Self::Client { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
@@ -241,6 +261,18 @@ fn hint_for_release(refusal: &update_core::Error) -> &'static str {
     match refusal {
         E::NoRoom { region: "scratch", .. } => "give the devices a larger scratch region, or two slots",
         E::NoRoom { .. } | E::Layout { .. } => "check the sizes in the device file; `gmcf flash --help` explains them",
+        _ => "",
+    }
+}
+
+#[cfg(feature = "fleet")]
+fn hint_for_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Open { .. } => "name a folder that can be written to, or s3://BUCKET; `gmcf serve --help` has more",
+        StoreError::Object { .. } => {
+            "check that the store is there and may be written to; for S3: AWS_REGION, AWS_ENDPOINT_URL and credentials"
+        }
+        StoreError::Damaged { .. } => "restore that object from a copy",
         _ => "",
     }
 }

@@ -31,12 +31,18 @@ mod release;
 #[cfg(feature = "fleet")]
 mod rollback;
 #[cfg(feature = "fleet")]
+mod serve;
+#[cfg(feature = "fleet")]
+mod serve_args;
+#[cfg(feature = "fleet")]
 mod snapshot;
 mod squash;
 #[cfg(feature = "fleet")]
 mod status;
 #[cfg(feature = "fleet")]
 mod sync;
+#[cfg(feature = "fleet")]
+mod token;
 mod train;
 
 use std::ffi::OsString;
@@ -74,6 +80,10 @@ where
         Some(Command::Key(args)) => key::run(&args),
         Some(Command::Flash(args)) => flash::run(&args),
         Some(Command::Push(args)) => push::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Serve(args)) => serve::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Token(args)) => token::run(&args),
         #[cfg(feature = "fleet")]
         Some(Command::Snapshot(args)) => snapshot::run(&args),
         #[cfg(feature = "fleet")]
