@@ -2,6 +2,7 @@
 #![cfg(feature = "fleet")]
 
 mod backend;
+mod client;
 mod precompute;
 mod s3;
 mod store;
