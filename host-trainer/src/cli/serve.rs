@@ -45,6 +45,7 @@ fn settings(args: &ServeArgs) -> Result<Settings, CliError> {
         max_concurrent: args.max_concurrent as usize,
         jobs: args.jobs.map_or(ready.jobs, usize::from),
         cache_bytes: args.cache_bytes,
+        store_deltas: args.store_deltas,
         refresh: Duration::from_millis(args.refresh.into()),
     })
 }
