@@ -5,6 +5,7 @@ mod backend;
 mod client;
 mod precompute;
 mod s3;
+mod server;
 mod store;
 
 /// Runs `work` to its end.
