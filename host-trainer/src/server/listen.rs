@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use super::wire_io::Guard;
+use super::guard::Guard;
 use super::{ServeError, Shared};
 
 /// Connections at the same time, at most; others wait until one ends.

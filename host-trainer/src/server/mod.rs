@@ -22,6 +22,7 @@ mod body;
 mod deltas;
 mod docs;
 mod extract;
+mod guard;
 mod jobs;
 mod listen;
 mod meter;
@@ -32,7 +33,6 @@ mod problem;
 mod range;
 mod routes;
 mod usage;
-mod wire_io;
 
 use std::fmt;
 use std::future::Future;

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::Shared;
@@ -47,7 +48,7 @@ impl Ids {
             _ => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
                 let id = format!("{:08x}-{number:x}", self.instance as u32);
-                HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+                HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or_else(|_| HeaderValue::from_static("-"))
             }
         }
     }
@@ -68,7 +69,7 @@ pub(super) async fn observe(State(app): State<Shared>, mut request: Request, nex
         Ok(_permit) => {
             if !request.body().is_end_stream() {
                 let body = std::mem::take(request.body_mut());
-                *request.body_mut() = Guarded::new(body, app.settings.timeout, &app.meter.bytes_in);
+                *request.body_mut() = Guarded::around(body, app.settings.timeout, &app.meter.bytes_in);
             }
             let work = AssertUnwindSafe(tokio::time::timeout(app.settings.total, next.run(request))).catch_unwind();
             match work.await {
