@@ -1,12 +1,14 @@
 //! Deltas: from memory, from the store, or made now.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
 use moka::future::Cache;
+use tokio::runtime::Handle;
 
 use super::jobs::Jobs;
 use super::meter::Meter;
@@ -15,7 +17,8 @@ use super::range::etag;
 use crate::base::{Resident, Shipped};
 use crate::codec::{self, CodecError, Format, Options, Profile};
 use crate::store::{DeltaKey, Form, Store, StoreError};
-use crate::tree::Digest;
+use crate::tree::patch::{self, PatchError};
+use crate::tree::{Digest, Tree};
 
 /// What memory a delta takes beside its bytes, about.
 const OVERHEAD: usize = 256;
@@ -46,6 +49,8 @@ pub(super) enum DeltaError {
     Missing(Digest),
     /// The codec refuses.
     Codec(CodecError),
+    /// A tree is too large for a patch.
+    TooLarge(String),
     /// This is not made yet.
     Unsupported(Form),
     /// Something broke here.
@@ -58,6 +63,7 @@ impl fmt::Display for DeltaError {
             Self::Store(error) => write!(f, "{error}"),
             Self::Missing(digest) => write!(f, "content {digest} is not there"),
             Self::Codec(error) => write!(f, "{error}"),
+            Self::TooLarge(what) => write!(f, "{what}; fetch the contents instead"),
             Self::Unsupported(form) => write!(f, "this server does not make a {form}"),
             Self::Internal(what) => f.write_str(what),
         }
@@ -77,6 +83,7 @@ impl From<&DeltaError> for Refusal {
                 Self::busy("the store does not answer; try again").of(kinds::STORE).because(error.to_string())
             }
             DeltaError::Missing(_) => Self::missing(error.to_string()),
+            DeltaError::TooLarge(_) => Self::unfit(kinds::TOO_LARGE, error.to_string()),
             DeltaError::Codec(CodecError::Internal(_)) | DeltaError::Store(_) | DeltaError::Internal(_) => {
                 Self::internal(error.to_string())
             }
@@ -141,7 +148,11 @@ impl Deltas {
     }
 
     async fn make(&self, key: DeltaKey) -> Result<Bytes, DeltaError> {
-        let Form::Container { profile, base } = key.form else { return Err(DeltaError::Unsupported(key.form)) };
+        let (profile, base) = match key.form {
+            Form::Container { profile, base } => (profile, base),
+            Form::Patch => return self.patch(&key).await,
+            Form::Pack => return Err(DeltaError::Unsupported(key.form)),
+        };
         let new = self.content(&key.to).await?;
         let old = match &key.from {
             Some(from) => Some(self.content(from).await?),
@@ -154,9 +165,49 @@ impl Deltas {
         made.map(|made| made.bytes.into()).map_err(DeltaError::Codec)
     }
 
+    async fn patch(&self, key: &DeltaKey) -> Result<Bytes, DeltaError> {
+        let new = self.tree(&key.to).await?;
+        let old = match &key.from {
+            Some(from) => Some(self.tree(from).await?),
+            None => None,
+        };
+        let start = Instant::now();
+        let (store, limit) = (self.store.clone(), self.settings.max_content);
+        let contents = Stored { store, limit, runtime: Handle::current() };
+        let work = move || {
+            let old = old.as_ref().map(|old| (old, &contents as &dyn patch::Contents));
+            patch::make(old, &new, &contents, &patch::Options::default())
+        };
+        let made = self.jobs.run(work).await.map_err(DeltaError::Internal)?;
+        self.meter.computed.observe(start.elapsed().as_secs_f64());
+        made.map(Bytes::from).map_err(|error| match error {
+            PatchError::Codec(error) => DeltaError::Codec(error),
+            PatchError::OutOfRange { .. } => DeltaError::TooLarge(error.to_string()),
+            error => DeltaError::Internal(error.to_string()),
+        })
+    }
+
+    async fn tree(&self, root: &Digest) -> Result<Tree, DeltaError> {
+        self.store.tree(root).await.map_err(DeltaError::Store)?.ok_or(DeltaError::Missing(*root))
+    }
+
     async fn content(&self, digest: &Digest) -> Result<Bytes, DeltaError> {
         let found = self.store.content(digest, self.settings.max_content).await.map_err(DeltaError::Store)?;
         found.ok_or(DeltaError::Missing(*digest))
+    }
+}
+
+/// Contents of trees, for a thread that may wait.
+struct Stored {
+    store: Store,
+    limit: u64,
+    runtime: Handle,
+}
+
+impl patch::Contents for Stored {
+    fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
+        let found = self.runtime.block_on(self.store.content(digest, self.limit)).map_err(io::Error::other)?;
+        found.map(Vec::from).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
