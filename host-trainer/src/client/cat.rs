@@ -40,15 +40,24 @@ impl Part<'_> {
     }
 }
 
-/// Writes a part of a file of the version that a folder holds.
+/// Writes a part of a file of the version that a folder holds. Where it holds no files, the server that it follows is
+/// asked, which `connect` prepares to talk to.
 ///
 /// # Errors
-/// [`ClientError::NotFollowing`], [`ClientError::NoFile`], [`ClientError::Io`].
-pub fn from_folder(dir: &Path, part: &Part<'_>, out: &mut dyn Write) -> Result<(), ClientError> {
+/// [`ClientError::NotFollowing`], [`ClientError::NoFile`], [`ClientError::Io`]; those of a server.
+pub fn from_folder(
+    dir: &Path,
+    part: &Part<'_>,
+    connect: &dyn Fn(&str) -> Result<Server, ClientError>,
+    out: &mut dyn Write,
+) -> Result<(), ClientError> {
     let dir = resolve(dir)?;
     let none = || ClientError::NotFollowing { dir: dir.clone() };
     let follows = State::read(&dir)?.and_then(|state| state.follows).ok_or_else(none)?;
-    let (path, len, _) = part.find(&follows.tree)?;
+    let (path, len, digest) = part.find(&follows.tree)?;
+    if follows.packed {
+        return fetched(&connect(&follows.server)?, digest, len, part, out);
+    }
     copy(&path.below(&dir), part.within(len), out)
 }
 
@@ -71,6 +80,11 @@ pub fn from_server(
     }
     let tree = server.tree(&signed.statement.digest)?;
     let (_, len, digest) = part.find(&tree)?;
+    fetched(server, digest, len, part, out)
+}
+
+/// Writes a part of a content that is fetched, and checked.
+fn fetched(server: &Server, digest: Digest, len: u64, part: &Part<'_>, out: &mut dyn Write) -> Result<(), ClientError> {
     let scratch = Scratch::new("cat").map_err(ClientError::io("make", &std::env::temp_dir()))?;
     let path = server.download(&Wanted::Content(digest), len, &scratch.join(""), &|_, _| {})?;
     let read = |error| ClientError::io("read", &path)(error);

@@ -394,7 +394,13 @@ impl Work<'_> {
         let root = next.signed.statement.digest;
         let limit = next.signed.statement.len.saturating_add(MAX_MANIFEST);
         let progress = |done, all| self.watch.progress("receiving", done, all);
-        let path = origins.source.download(&Wanted::Pack(root), limit, &origins.downloads, &progress)?;
+        let path = match origins.source.download(&Wanted::Pack(root), limit, &origins.downloads, &progress) {
+            Err(error) if error.has_status(404) || error.has_status(501) => {
+                self.watch.note("note: the server makes no pack: each file is fetched when it is read");
+                return remove(&to);
+            }
+            path => path?,
+        };
         self.watch.step(Step::Downloaded)?;
         fs::rename(&path, &to).map_err(ClientError::io("write", &to))
     }

@@ -15,6 +15,7 @@ use crate::codec::{self, CodecError};
 use crate::deltas::{self, DeltaError};
 use crate::store::{DeltaKey, Form, Store, StoreError};
 use crate::tree::Digest;
+use crate::tree::patch::PatchError;
 
 /// What memory a delta takes beside its bytes, about.
 const OVERHEAD: usize = 256;
@@ -49,6 +50,9 @@ impl From<&DeltaError> for Refusal {
             ),
             DeltaError::Store(StoreError::Object { .. }) => {
                 Self::busy("the store does not answer; try again").of(kinds::STORE).because(error.to_string())
+            }
+            DeltaError::Patch(PatchError::OutOfRange { .. }) => {
+                Self::unfit(kinds::TOO_LARGE, format!("{error}; fetch the contents instead"))
             }
             DeltaError::Missing { .. } => Self::missing(error.to_string()),
             DeltaError::Codec(CodecError::Internal(_))
