@@ -17,6 +17,8 @@ pub mod push;
 pub mod release;
 pub mod report;
 #[cfg(feature = "fleet")]
+pub mod server;
+#[cfg(feature = "fleet")]
 pub mod store;
 pub mod train;
 pub mod tree;

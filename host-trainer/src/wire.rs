@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::history::{Kind, Name, Signed, Version};
 use crate::report::transfer::rfc3339;
-use crate::tree::Digest;
+use crate::tree::{Digest, Node, Tree, TreePath};
 
 /// Media type of a GMCF file, or of a chain of them.
 pub const GMCF: &str = "application/vnd.gmcf";
@@ -212,4 +212,69 @@ pub struct StatusRecord {
     pub cache_hits: u64,
     /// Deltas asked for since the start.
     pub cache_lookups: u64,
+}
+
+/// What stands at one path of a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EntryRecord {
+    /// Where, relative to the tree.
+    #[schema(value_type = String)]
+    pub path: TreePath,
+    /// `file`, `link` or `folder` (one with nothing in it).
+    #[schema(pattern = "^(file|link|folder)$")]
+    pub kind: String,
+    /// Permission bits of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u16>,
+    /// Bytes of a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub len: Option<u64>,
+    /// Digest of a file's content.
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{64}$")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// What a link leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// A tree, for people and programs that do not read its manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TreeRecord {
+    /// Its root: 64 hexadecimal digits.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{64}$")]
+    pub root: Digest,
+    /// Number of its files.
+    pub files: u64,
+    /// Bytes of them.
+    pub len: u64,
+    /// All that is in it, in order.
+    pub entries: Vec<EntryRecord>,
+}
+
+impl From<&Tree> for TreeRecord {
+    fn from(tree: &Tree) -> Self {
+        let entries = tree.entries().iter().map(|entry| {
+            let plain = EntryRecord {
+                path: entry.path.clone(),
+                kind: "folder".into(),
+                mode: None,
+                len: None,
+                digest: None,
+                target: None,
+            };
+            match &entry.node {
+                Node::Folder => plain,
+                Node::Link { target } => EntryRecord { kind: "link".into(), target: Some(target.clone()), ..plain },
+                Node::File { mode, len, digest } => EntryRecord {
+                    kind: "file".into(),
+                    mode: Some(*mode),
+                    len: Some(*len),
+                    digest: Some(*digest),
+                    ..plain
+                },
+            }
+        });
+        Self { root: tree.root(), files: tree.files() as u64, len: tree.len(), entries: entries.collect() }
+    }
 }

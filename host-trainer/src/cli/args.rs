@@ -10,6 +10,7 @@ use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::fit_args::FitArgs;
 #[cfg(feature = "fleet")]
 use super::precompute_args::PrecomputeArgs;
+use super::serve_args::{ServeArgs, TokenArgs};
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
 use crate::push::port::Address;
@@ -34,6 +35,10 @@ Examples:
     gmcf flash flash.bin --for device.json --image fw-1.0.bin --key fleet.pub.pem
   Send an update to a device and install it:
     gmcf push up.gmcu --device serial:/dev/ttyUSB0
+  Serve versions and the deltas between them, and publish one:
+    gmcf serve --store fleet --listen 0.0.0.0:8080 --key fleet.key.pem
+    gmcf token new --store fleet --label ci
+    curl -T fw-1.1.bin -H \"Authorization: Bearer $GMCF_TOKEN\" http://localhost:8080/names/fw/versions/1.1
   Make a family of similar files shorter, for devices that hold a base model:
     gmcf fit configs/ -o family.gmcf
     gmcf compress configs/a.json --adapter family.gmcf -o a.gmcf
@@ -112,6 +117,12 @@ pub(crate) enum Command {
     /// Make deltas ahead, before devices ask a server for them
     #[cfg(feature = "fleet")]
     Precompute(PrecomputeArgs),
+    /// Serve versions of files and folders, and the deltas between them, over HTTP
+    #[cfg(feature = "fleet")]
+    Serve(ServeArgs),
+    /// Make or revoke tokens for those who publish to a server or read from it
+    #[cfg(feature = "fleet")]
+    Token(TokenArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
     /// Fit an adapter to a family of similar files, so that they become shorter

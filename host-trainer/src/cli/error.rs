@@ -265,6 +265,9 @@ fn hint_for_fleet(error: &DeltaError) -> &'static str {
             "name a folder that can be written to, or s3://BUCKET[/PREFIX] with AWS_REGION, AWS_ACCESS_KEY_ID, \
              AWS_SECRET_ACCESS_KEY and, for a service of your own, AWS_ENDPOINT_URL"
         }
+        DeltaError::Store(StoreError::Object { .. }) => {
+            "check that the store is there and may be written to; for S3: AWS_REGION, AWS_ENDPOINT_URL and credentials"
+        }
         DeltaError::Store(StoreError::Damaged { .. }) => "restore that object from a copy of the store",
         DeltaError::Missing { .. } => "publish it again; what was published is never removed by gmcf",
         DeltaError::TooLarge { .. } => "allow more, where the machine has the memory: --max-content BYTES",

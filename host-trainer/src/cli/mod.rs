@@ -22,7 +22,13 @@ mod push;
 mod release;
 #[cfg(feature = "fleet")]
 mod runtime;
+#[cfg(feature = "fleet")]
+mod serve;
+#[cfg(feature = "fleet")]
+mod serve_args;
 mod squash;
+#[cfg(feature = "fleet")]
+mod token;
 mod train;
 
 use std::ffi::OsString;
@@ -62,6 +68,10 @@ where
         Some(Command::Push(args)) => push::run(&args),
         #[cfg(feature = "fleet")]
         Some(Command::Precompute(args)) => precompute::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Serve(args)) => serve::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Token(args)) => token::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
         Some(Command::Train(args)) => train::run(&args),

@@ -61,25 +61,33 @@ pub fn release(new: &[u8], old: Option<&[u8]>, settings: &Settings<'_>) -> Resul
             (Mode::InPlace, payload, steps)
         }
     };
+    Ok(Release { steps, ..sign(new, &payload, mode, settings)? })
+}
+
+/// Puts a signed manifest before `payload`, which makes `new` in this mode.
+///
+/// # Errors
+/// [`CodecError::TooLarge`] for what a manifest cannot say.
+pub fn sign(new: &[u8], payload: &[u8], mode: Mode, settings: &Settings<'_>) -> Result<Release, CodecError> {
     let len = |what, bytes: &[u8]| {
         let (len, limit) = (bytes.len() as u64, u64::from(u32::MAX) - MANIFEST_LEN as u64);
         u32::try_from(len).ok().filter(|_| len <= limit).ok_or(CodecError::TooLarge { what, len, limit })
     };
     let mut digest = PayloadDigest::default();
-    digest.update(&payload);
+    digest.update(payload);
     let manifest = Manifest {
         mode,
         key: settings.key.1,
         product: settings.product,
         version: settings.version,
         image_len: len("the new file", new)?,
-        payload_len: len("the payload", &payload)?,
+        payload_len: len("the payload", payload)?,
         image: Id::of(new),
         payload: digest.finish(),
     };
     let mut bytes = manifest.emit(&settings.key.0.sign(&manifest.message())).to_vec();
     bytes.extend(payload);
-    Ok(Release { bytes, manifest, steps })
+    Ok(Release { bytes, manifest, steps: Vec::new() })
 }
 
 /// Reads the manifest at the start of an update, whoever signed it. `None` when `file` is no signed update.

@@ -1,0 +1,155 @@
+//! Connections: how they come, how long they may stay, and how they end.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tower::Service;
+
+use super::wire_io::Guard;
+use super::{ServeError, Shared};
+
+/// Connections at the same time, at most; others wait until one ends.
+const MAX_CONNECTIONS: usize = 8192;
+/// Wait after the system had no connection to give: no file descriptors, say.
+const BREATH: Duration = Duration::from_millis(50);
+/// How long requests that have begun may go on after the server was told to stop.
+const GRACE: Duration = Duration::from_secs(30);
+/// Bytes of a request's head, at most; also what is read at a time.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Opens certificates and their key.
+pub(super) fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, ServeError> {
+    let wrong = |path: &Path, what: String| ServeError::Tls { path: path.to_path_buf(), what };
+    let certificates = CertificateDer::pem_file_iter(cert)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| wrong(cert, format!("no certificates in PEM: {error}")))?;
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| wrong(key, format!("no key in PEM: {error}")))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| wrong(cert, error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(certificates, secret)
+        .map_err(|error| wrong(cert, error.to_string()))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves until `stop`, and then what has begun.
+pub(super) async fn run(
+    app: &Shared,
+    router: &Router,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    stop: impl Future<Output = ()>,
+) {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (stopping, stopped) = watch::channel(false);
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stop => break,
+            accepted = accept(&listener, &room) => accepted,
+        };
+        let (stream, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "no connection to be had");
+                tokio::time::sleep(BREATH).await;
+                continue;
+            }
+        };
+        let (app, router, tls, stopped) = (app.clone(), router.clone(), tls.clone(), stopped.clone());
+        tokio::spawn(async move {
+            app.meter.connections.inc();
+            connection(&app, router, stream, tls, stopped).await;
+            app.meter.connections.dec();
+            drop(permit);
+        });
+    }
+    drop(listener);
+    // Nobody listens if there is no connection.
+    let _ = stopping.send(true);
+    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    if tokio::time::timeout(GRACE, room.acquire_many(all)).await.is_err() {
+        tracing::warn!("requests are given up that have not ended within {} s", GRACE.as_secs());
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, permit))
+}
+
+async fn connection(
+    app: &Shared,
+    router: Router,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    stopped: watch::Receiver<bool>,
+) {
+    // Small answers shall not wait for others. A connection that is gone already will say so.
+    let _ = stream.set_nodelay(true);
+    let Some(tls) = tls else { return http(app, router, stream, stopped).await };
+    match tokio::time::timeout(app.settings.timeout, tls.accept(stream)).await {
+        Ok(Ok(stream)) => http(app, router, stream, stopped).await,
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS"),
+        Err(_) => tracing::debug!("no TLS in time"),
+    }
+}
+
+/// Waits until the server stops.
+async fn told(stopped: &mut watch::Receiver<bool>) {
+    // If nobody can tell any more, it has stopped.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    app: &Shared,
+    router: Router,
+    stream: S,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut router = router.clone();
+        router.call(request.map(Body::new))
+    });
+    let io = TokioIo::new(Guard::new(stream, app.settings.timeout));
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(app.settings.timeout)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(io, service);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = told(&mut stopped) => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+        if error.is_timeout() {
+            connection.into_parts().io.into_inner().say_timeout().await;
+        }
+    }
+}
