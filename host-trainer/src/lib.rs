@@ -6,6 +6,8 @@ pub mod align;
 pub mod base;
 pub mod bench;
 pub mod cli;
+#[cfg(feature = "fleet")]
+pub mod client;
 pub mod codec;
 #[cfg(feature = "fleet")]
 pub mod deltas;

@@ -6,6 +6,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::base::BaseArg;
+#[cfg(feature = "fleet")]
+use super::client_args::{CatArgs, FetchArgs, PublishArgs, RollbackArgs, SnapshotArgs, StatusArgs, SyncArgs};
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::fit_args::FitArgs;
 #[cfg(feature = "fleet")]
@@ -39,6 +41,9 @@ Examples:
     gmcf serve --store fleet --listen 0.0.0.0:8080 --key fleet.key.pem
     gmcf token new --store fleet --label ci
     curl -T fw-1.1.bin -H \"Authorization: Bearer $GMCF_TOKEN\" http://localhost:8080/names/fw/versions/1.1
+  Publish a folder, and let another one follow it:
+    gmcf snapshot www/ --server https://updates.example.com --name gateway --version 1.3.0 --key fleet.key.pem
+    gmcf sync --server https://updates.example.com --name gateway --to /srv/gateway --key fleet.pub.pem
   Make a family of similar files shorter, for devices that hold a base model:
     gmcf fit configs/ -o family.gmcf
     gmcf compress configs/a.json --adapter family.gmcf -o a.gmcf
@@ -50,10 +55,11 @@ Exit codes:
   1  a bug in this program
   2  the command line is wrong
   3  a file cannot be read or written, or is not what it should be
-  4  a container is refused: damaged, unknown, over budget, or no chain
+  4  a container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen
   5  the old file is missing or another one, or the rebuilt file has another digest
   6  the device refuses the update, or runs the old one after it
-  7  the device cannot be reached, or does not answer
+  7  the device or server cannot be reached, or does not answer
+  8  the server refuses
 
 An output file is written whole or not at all.";
 
@@ -123,6 +129,27 @@ pub(crate) enum Command {
     /// Make or revoke tokens for those who publish to a server or read from it
     #[cfg(feature = "fleet")]
     Token(TokenArgs),
+    /// Publish a folder as the next version
+    #[cfg(feature = "fleet")]
+    Snapshot(SnapshotArgs),
+    /// Publish a file as the next version
+    #[cfg(feature = "fleet")]
+    Publish(PublishArgs),
+    /// Make a folder hold the version that counts
+    #[cfg(feature = "fleet")]
+    Sync(SyncArgs),
+    /// Fetch a version of a file
+    #[cfg(feature = "fleet")]
+    Fetch(FetchArgs),
+    /// Go back to the version before
+    #[cfg(feature = "fleet")]
+    Rollback(RollbackArgs),
+    /// Show what a server has, or what a folder holds
+    #[cfg(feature = "fleet")]
+    Status(StatusArgs),
+    /// Write a file of a version to standard output, or a part of it
+    #[cfg(feature = "fleet")]
+    Cat(CatArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
     /// Fit an adapter to a family of similar files, so that they become shorter

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use codec_core::Error as Refusal;
 
+#[cfg(feature = "fleet")]
+use crate::client::ClientError;
 use crate::codec::CodecError;
 #[cfg(feature = "fleet")]
 use crate::deltas::DeltaError;
@@ -23,14 +25,16 @@ pub mod exit {
     pub const USAGE: u8 = 2;
     /// A file cannot be read or written, or is not what it should be.
     pub const INPUT: u8 = 3;
-    /// A container is refused: damaged, unknown, over budget, or no chain.
+    /// A container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen.
     pub const REFUSED: u8 = 4;
     /// The old image is missing or another one, or the rebuilt file has another digest.
     pub const IDENTITY: u8 = 5;
     /// The device refuses the update, or runs the old one after it.
     pub const DEVICE_REFUSED: u8 = 6;
-    /// The device cannot be reached, or does not answer.
+    /// The device or server cannot be reached, or does not answer.
     pub const NO_ANSWER: u8 = 7;
+    /// The server refuses.
+    pub const SERVER_REFUSED: u8 = 8;
 }
 
 /// Why a command failed.
@@ -86,6 +90,14 @@ pub enum CliError {
         /// Why not.
         source: DeltaError,
     },
+    /// A server did not do what was asked for, or a folder could not follow it.
+    #[cfg(feature = "fleet")]
+    Client {
+        /// What was being done.
+        place: String,
+        /// Why it was not.
+        source: ClientError,
+    },
     /// A promise of this program was broken.
     Internal {
         /// What was found.
@@ -132,6 +144,8 @@ impl CliError {
                 DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => exit::INTERNAL,
                 _ => exit::INPUT,
             },
+            #[cfg(feature = "fleet")]
+            Self::Client { source, .. } => super::client_error::exit_code(source),
             Self::Push { source, .. } => match source {
                 PushError::Silent { .. }
                 | PushError::NoConnection(_)
@@ -158,6 +172,12 @@ impl CliError {
             Self::Internal { .. } => BUG.into(),
             #[cfg(feature = "fleet")]
             Self::Fleet { source, .. } => hint_for_fleet(source).into(),
+            #[cfg(feature = "fleet")]
+            Self::Client { source: ClientError::Io { action, source, .. }, .. } => {
+                hint_for_io(action, source.kind()).into()
+            }
+            #[cfg(feature = "fleet")]
+            Self::Client { source, .. } => super::client_error::hint(source).into(),
             Self::Push { source, .. } => hint_for_push(source).into(),
             Self::Codec { source, .. } => match source {
                 CodecError::Refused(refusal) => hint_for_refusal(refusal).into(),
@@ -182,6 +202,8 @@ impl CliError {
             Self::Push { place, source } => format!("error: {place}: {source}"),
             #[cfg(feature = "fleet")]
             Self::Fleet { place, source } => format!("error: {place}: {source}"),
+            #[cfg(feature = "fleet")]
+            Self::Client { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
         };
         let hint = self.hint();

@@ -4,10 +4,20 @@ mod apply;
 mod args;
 mod base;
 mod bench;
+#[cfg(feature = "fleet")]
+mod cat;
+#[cfg(feature = "fleet")]
+mod client;
+#[cfg(feature = "fleet")]
+mod client_args;
+#[cfg(feature = "fleet")]
+mod client_error;
 mod compress;
 mod demo;
 mod device_args;
 mod error;
+#[cfg(feature = "fleet")]
+mod fetch;
 mod fit;
 mod fit_args;
 mod flash;
@@ -18,15 +28,25 @@ mod output;
 mod precompute;
 #[cfg(feature = "fleet")]
 mod precompute_args;
+#[cfg(feature = "fleet")]
+mod publish;
 mod push;
 mod release;
+#[cfg(feature = "fleet")]
+mod rollback;
 #[cfg(feature = "fleet")]
 mod runtime;
 #[cfg(feature = "fleet")]
 mod serve;
 #[cfg(feature = "fleet")]
 mod serve_args;
+#[cfg(feature = "fleet")]
+mod snapshot;
 mod squash;
+#[cfg(feature = "fleet")]
+mod status;
+#[cfg(feature = "fleet")]
+mod sync;
 #[cfg(feature = "fleet")]
 mod token;
 mod train;
@@ -72,6 +92,20 @@ where
         Some(Command::Serve(args)) => serve::run(&args),
         #[cfg(feature = "fleet")]
         Some(Command::Token(args)) => token::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Snapshot(args)) => snapshot::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Publish(args)) => publish::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Sync(args)) => sync::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Fetch(args)) => fetch::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Rollback(args)) => rollback::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Status(args)) => status::run(&args),
+        #[cfg(feature = "fleet")]
+        Some(Command::Cat(args)) => cat::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
         Some(Command::Train(args)) => train::run(&args),

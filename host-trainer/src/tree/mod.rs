@@ -10,5 +10,5 @@ mod walk;
 pub use digest::{DIGEST_LEN, Digest, Hasher};
 pub use error::TreeError;
 pub use manifest::{Entry, MAX_ENTRIES, MAX_MANIFEST, Node, Tree};
-pub use path::{MAX_PATH, TreePath, check_link};
+pub use path::{MAX_PATH, RESERVED, TreePath, check_link};
 pub use walk::{Symlinks, Walked, executable, walk};

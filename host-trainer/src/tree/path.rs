@@ -11,6 +11,8 @@ use super::TreeError;
 pub const MAX_PATH: usize = 1024;
 /// Bytes of one of its components, at most.
 const MAX_COMPONENT: usize = 255;
+/// First component that no path has: in a folder that follows a server, this program keeps its own notes there.
+pub const RESERVED: &str = ".gmcf";
 
 /// A path inside a tree: UTF-8 components between single slashes. It cannot lead out of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,12 +24,16 @@ impl TreePath {
     ///
     /// # Errors
     /// [`TreeError::Path`] for an empty or overlong path, one that starts or ends with a slash, one with `.`, `..`, empty or
-    /// overlong components, control characters or backslashes.
+    /// overlong components, control characters or backslashes, one that starts in [`RESERVED`].
     pub fn new(path: impl Into<String>) -> Result<Self, TreeError> {
         let path = path.into();
         let refuse = |what| Err(TreeError::path(path.chars().take(80).collect::<String>(), what));
         if path.is_empty() || path.len() > MAX_PATH {
             return refuse("it must have 1 to 1024 bytes");
+        }
+        // Where upper and lower case are the same to the file system, too.
+        if path.split('/').next().is_some_and(|first| first.eq_ignore_ascii_case(RESERVED)) {
+            return refuse("`.gmcf` is kept free for this program's own notes");
         }
         for component in path.split('/') {
             match component {
@@ -117,7 +123,7 @@ mod tests {
 
     #[test]
     fn only_plain_relative_paths_are_taken() {
-        for good in ["a", "a/b.c", "...", "a/..b", "über/ß", ".hidden"] {
+        for good in ["a", "a/b.c", "...", "a/..b", "über/ß", ".hidden", ".gmcf2", "a/.gmcf/b"] {
             assert_eq!(TreePath::new(good).unwrap().as_str(), good);
         }
         let long = "x".repeat(256);
@@ -131,6 +137,9 @@ mod tests {
         assert_eq!(path.parents().collect::<Vec<_>>(), ["a", "a/b"]);
         assert_eq!(path.below(Path::new("/r")), Path::new("/r/a/b/c"));
         assert_eq!(path.file_name(), "c");
+        for reserved in [".gmcf", ".gmcf/state", ".GMCF/x"] {
+            assert!(TreePath::new(reserved).is_err(), "{reserved}");
+        }
     }
 
     #[test]

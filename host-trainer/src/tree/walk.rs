@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 use super::digest::Digest;
 use super::error::TreeError;
 use super::manifest::{Entry, Node, Tree};
-use super::path::TreePath;
+use super::path::{RESERVED, TreePath};
 
 /// What is done with symbolic links.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,15 +38,15 @@ impl Walked {
     }
 }
 
-/// Reads all that is below `root`. Folders' own modes, owners and times are not kept.
+/// Reads all that is below `root` but [`RESERVED`]. Folders' own modes, owners and times are not kept.
 ///
 /// # Errors
 /// [`TreeError`] for names that are no UTF-8 or that no tree may hold, for symbolic links if they are refused, for devices,
 /// pipes and sockets, and for what cannot be read.
 pub fn walk(root: &Path, symlinks: Symlinks) -> Result<Walked, TreeError> {
     let mut entries = Vec::new();
-    let walk = WalkDir::new(root).min_depth(1).sort_by_file_name();
-    for found in walk {
+    let walk = WalkDir::new(root).min_depth(1).sort_by_file_name().into_iter();
+    for found in walk.filter_entry(|found| found.depth() != 1 || found.file_name() != RESERVED) {
         let found = found.map_err(|error| {
             let path = error.path().unwrap_or(root).to_path_buf();
             TreeError::Io { path, source: error.into() }
@@ -115,4 +115,24 @@ fn mode_of(_: &Metadata) -> u16 {
 /// Whether somebody may run a file of this mode.
 pub fn executable(mode: u16) -> bool {
     mode & 0o111 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Scratch;
+
+    #[test]
+    fn the_programs_own_notes_are_left_out() {
+        let folder = Scratch::new("walk").unwrap();
+        for path in [".gmcf", "a/.gmcf", "empty"] {
+            fs::create_dir_all(folder.join(path)).unwrap();
+        }
+        for path in [".gmcf/state", "a/.gmcf/file", "b"] {
+            fs::write(folder.join(path), path).unwrap();
+        }
+        let walked = walk(&folder.join(""), Symlinks::Refuse).unwrap();
+        let paths: Vec<&str> = walked.tree.entries().iter().map(|entry| entry.path.as_str()).collect();
+        assert_eq!(paths, ["a/.gmcf/file", "b", "empty"]);
+    }
 }

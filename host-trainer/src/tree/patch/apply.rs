@@ -1,14 +1,13 @@
 //! Reads patches.
 
 use std::collections::HashSet;
-use std::ops::Range;
 
 use codec_core::container::digest::BaseId;
 
 use super::error::PatchError;
 use super::plan::{Added, Change, MAX_PLAN, Plan, Reach, Source};
-use super::reference::Reference;
-use super::{GROUP, ID_LEN, Limits, MAGIC, Old, Sink, flag, solid};
+use super::reference::{Reference, keep};
+use super::{ID_LEN, Limits, MAGIC, NoContents, Old, Sink, flag, solid};
 use crate::tree::{Digest, Entry, Node, Tree, TreePath};
 
 /// A patch, taken apart.
@@ -65,11 +64,11 @@ impl<'a> Parts<'a> {
 
 /// Cuts the stream into text and contents.
 struct Cutter<'a> {
-    /// Lengths of what is still to come: the text, then the contents, last first.
-    lens: Vec<u32>,
+    /// Lengths of what is still to come, last first: the text, and the contents with their numbers.
+    lens: Vec<(u32, Option<usize>)>,
     part: Vec<u8>,
-    text: Option<Vec<u8>>,
-    /// Digests and lengths of the contents so far.
+    text: Vec<u8>,
+    /// Digests and lengths of the contents by their numbers, as far as they have come.
     contents: Vec<(Digest, u64)>,
     /// Contents that the receiver has.
     known: HashSet<Digest>,
@@ -78,15 +77,19 @@ struct Cutter<'a> {
 
 impl<'a> Cutter<'a> {
     fn new(plan: &Plan, old: &Tree, sink: &'a mut dyn Sink) -> Self {
-        let mut lens: Vec<u32> = std::iter::once(plan.text_len).chain(plan.streamed().map(|s| s.len)).collect();
+        let streamed = plan.streamed();
+        let contents = vec![(Digest([0; 32]), 0); streamed.len()];
+        let text = (plan.text_len, None);
+        let lens = streamed.iter().map(|content| (content.len, Some(content.number as usize)));
+        let mut lens: Vec<_> = std::iter::once(text).chain(lens).collect();
         lens.reverse();
         let known = old.contents().into_keys().collect();
-        Self { lens, part: Vec::new(), text: None, contents: Vec::new(), known, sink }
+        Self { lens, part: Vec::new(), text: Vec::new(), contents, known, sink }
     }
 
     /// Takes the next bytes of the stream.
     fn push(&mut self, mut bytes: &[u8]) -> Result<(), PatchError> {
-        while let Some(&len) = self.lens.last() {
+        while let Some(&(len, number)) = self.lens.last() {
             let need = len as usize - self.part.len();
             let (taken, rest) = bytes.split_at(need.min(bytes.len()));
             self.part.extend_from_slice(taken);
@@ -96,19 +99,19 @@ impl<'a> Cutter<'a> {
             }
             self.lens.pop();
             self.part.shrink_to_fit();
-            self.complete()?;
+            self.complete(number)?;
         }
         Ok(())
     }
 
-    fn complete(&mut self) -> Result<(), PatchError> {
+    fn complete(&mut self, number: Option<usize>) -> Result<(), PatchError> {
         let part = std::mem::take(&mut self.part);
-        if self.text.is_none() {
-            self.text = Some(part);
+        let Some(number) = number else {
+            self.text = part;
             return Ok(());
-        }
+        };
         let digest = Digest::of(&part);
-        self.contents.push((digest, part.len() as u64));
+        self.contents[number] = (digest, part.len() as u64);
         if self.known.insert(digest) {
             self.sink.content(digest, part).map_err(|source| PatchError::Write { digest, source })?;
         }
@@ -145,31 +148,30 @@ pub fn apply(bytes: &[u8], old: Option<Old<'_>>, sink: &mut dyn Sink, limits: &L
     let Parts { base, plan, mut payloads } = Parts::parse(bytes, old.map(|(tree, _)| tree), limits)?;
     let none = Tree::default();
     let tree = old.map_or(&none, |(tree, _)| tree);
-    let total = u64::from(plan.text_len) + plan.streamed().map(|s| u64::from(s.len)).sum::<u64>();
     let mut cutter = Cutter::new(&plan, tree, sink);
-    // Contents without bytes need no group.
+    // Contents without bytes need no part.
     cutter.push(&[])?;
-    for (i, group) in plan.groups.iter().enumerate() {
-        let start = i as u64 * GROUP;
-        let range = start..total.min(start + GROUP);
-        let last = i + 1 == plan.groups.len();
-        let len = if last { payloads.len() } else { group.payload_len as usize };
+    let mut before = Vec::new();
+    for (range, coding) in plan.parts().into_iter().zip(&plan.codings) {
+        let len = if range.end == plan.stream_len() { payloads.len() } else { coding.payload_len as usize };
         let payload = take(&mut payloads, "payload", len)?;
         let reference = match old {
-            Some((tree, contents)) if group.reach != Reach::Nothing => {
-                Some(Reference::of(tree, &plan, &range, group.reach).load(tree, contents)?)
+            _ if coding.reach == Reach::Nothing => None,
+            Some((tree, contents)) => {
+                Some(Reference::of(tree, &plan, &range, coding.reach).load(tree, contents, &before)?)
             }
-            None if group.reach != Reach::Nothing => return Err(PatchError::OldMissing),
-            _ => None,
+            None => Some(Reference::of(&none, &plan, &range, coding.reach).load(&none, &NoContents, &before)?),
         };
-        let Range { start, end } = range;
-        cutter.push(&solid::decode(payload, group.mode, (end - start) as u32, reference.as_deref(), base)?)?;
+        let len = (range.end - range.start) as u32;
+        let part = solid::decode(payload, coding.mode, len, reference.as_deref(), base)?;
+        cutter.push(&part)?;
+        keep(&mut before, &part);
     }
     if !payloads.is_empty() {
         return Err(PatchError::OutOfRange { field: "payload", found: payloads.len() as u64, limit: 0 });
     }
     let Cutter { text, contents, .. } = cutter;
-    build(tree, &plan, &text.unwrap_or_default(), &contents, limits)
+    build(tree, &plan, &text, &contents, limits)
 }
 
 /// The new tree.

@@ -1,16 +1,23 @@
 //! Writes patches.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use codec_core::container::v2::Header;
 use codec_core::varint;
 
 use super::error::PatchError;
-use super::plan::{Added, Change, Group, MAX_PLAN, Plan, Reach, Source, mode};
-use super::reference::Reference;
-use super::solid::{self, Coded};
-use super::{Contents, GROUP, ID_LEN, MAGIC, MAX_CONTENT, Old, Options, flag, read};
+use super::group::Grouping;
+use super::plan::{Added, Change, Coding, MAX_PLAN, Plan, Reach, Source, mode};
+use super::reference::{Reference, keep};
+use super::search::{Coded, shortest};
+use super::{Contents, ID_LEN, MAGIC, MAX_CONTENT, NoContents, Old, Options, flag, read};
 use crate::tree::{Digest, Entry, Node, Tree};
+
+/// Parts that are not longer than this, the contents alike included, are coded against those alone first. Bytes.
+const QUICK: usize = 2 << 20;
+/// That is enough where it leaves less than one of so many bytes.
+const ENOUGH: usize = 64;
 
 /// Finds out where contents come from.
 struct Sources<'a> {
@@ -46,7 +53,7 @@ impl<'a> Sources<'a> {
         PatchError::check("length", len, MAX_CONTENT)?;
         self.numbers.insert(digest, self.streamed.len() as u32);
         self.streamed.push((digest, len));
-        Ok(Source::New { len: len as u32, like })
+        Ok(Source::New { len: len as u32, like, group: 0 })
     }
 
     /// The old file that one at `path` most likely resembles: of the same name, and most alike in the rest of the path.
@@ -121,26 +128,27 @@ pub fn make(
     options: &Options,
 ) -> Result<Vec<u8>, PatchError> {
     let none = Tree::default();
-    let tree = old.map_or(&none, |(tree, _)| tree);
-    let (mut plan, text, streamed) = plan(tree, new)?;
-    let total = text.len() as u64 + streamed.iter().map(|(_, len)| len).sum::<u64>();
-    let mut stream = text;
-    let mut contents = streamed.iter();
+    let (tree, old_contents) = old.unwrap_or((&none, &NoContents));
+    let (mut plan, text, contents) = plan(tree, new)?;
+    group(&mut plan, tree, old_contents, &contents, new_contents)?;
+    let streamed = plan.streamed();
+    let mut rest = streamed.iter().map(|content| &contents[content.number as usize]);
+    let (mut stream, mut before) = (text, Vec::new());
     let mut payloads: Vec<Vec<u8>> = Vec::new();
-    let mut start = 0;
-    while start < total {
-        let end = total.min(start + GROUP);
-        while (stream.len() as u64) < end - start {
-            let Some((digest, len)) = contents.next() else { break };
+    for range in plan.parts() {
+        let len = (range.end - range.start) as usize;
+        while stream.len() < len {
+            let Some((digest, len)) = rest.next() else { break };
             stream.extend_from_slice(&read(new_contents, digest, *len)?);
         }
-        let rest = stream.split_off((end - start) as usize);
-        let (group, payload) = smallest(&stream, old, &plan, start..end, options)?;
-        plan.groups.push(group);
+        let next = stream.split_off(len);
+        let (coding, payload) = smallest(&stream, tree, old_contents, &plan, &range, &before, options)?;
+        plan.codings.push(coding);
         payloads.push(payload);
-        (stream, start) = (rest, end);
+        keep(&mut before, &stream);
+        stream = next;
     }
-    if let Some(last) = plan.groups.last_mut() {
+    if let Some(last) = plan.codings.last_mut() {
         last.payload_len = 0;
     }
     let mut flags = flag::VERSION_1;
@@ -149,7 +157,7 @@ pub fn make(
         flags |= flag::OLD;
         ids.extend_from_slice(&tree.root().0[..ID_LEN]);
     }
-    if let Some(base) = options.base.filter(|_| plan.groups.iter().any(|group| group.mode == mode::BASE)) {
+    if let Some(base) = options.base.filter(|_| plan.codings.iter().any(|coding| coding.mode == mode::BASE)) {
         flags |= flag::BASE;
         ids.extend_from_slice(&Header::parse(base.file)?.0.digest.base().0);
     }
@@ -163,33 +171,66 @@ pub fn make(
     Ok(bytes)
 }
 
-/// The shortest of what applies to a group.
+/// Deals the new contents out to groups.
+fn group(
+    plan: &mut Plan,
+    old: &Tree,
+    old_contents: &dyn Contents,
+    contents: &[(Digest, u64)],
+    new_contents: &dyn Contents,
+) -> Result<(), PatchError> {
+    let mut grouping = Grouping::default();
+    let total = plan.stream_len();
+    for (digest, len) in Reference::most(old, plan, total) {
+        grouping.learn_old(&read(old_contents, &digest, len)?);
+    }
+    let mut places = Vec::new();
+    for (digest, len) in contents {
+        places.push(grouping.place(&read(new_contents, digest, *len)?));
+    }
+    let order = grouping.order();
+    let mut places = places.into_iter();
+    for source in plan.sources_mut() {
+        if let Source::New { group, .. } = source {
+            *group = places.next().map_or(0, |place| order[place]);
+        }
+    }
+    Ok(())
+}
+
+/// The shortest of what applies to a part of the stream.
 fn smallest(
     new: &[u8],
-    old: Option<Old<'_>>,
+    old: &Tree,
+    old_contents: &dyn Contents,
     plan: &Plan,
-    range: std::ops::Range<u64>,
+    range: &Range<u64>,
+    before: &[u8],
     options: &Options,
-) -> Result<(Group, Vec<u8>), PatchError> {
-    let mut best: Option<(Group, Vec<u8>)> = None;
-    let mut keep = |reach: Reach, coded: Coded| {
+) -> Result<(Coding, Vec<u8>), PatchError> {
+    let part = |reach: Reach, reference: &[u8]| {
+        let coded = shortest(new, reference, options.base)?;
         let reach = if coded.is_delta { reach } else { Reach::Nothing };
-        let group = Group { reach, mode: coded.mode, payload_len: coded.payload.len() as u32 };
-        if best.as_ref().is_none_or(|(_, payload)| coded.payload.len() < payload.len()) {
-            best = Some((group, coded.payload));
-        }
+        Ok::<_, PatchError>((
+            Coding { reach, mode: coded.mode, payload_len: coded.payload.len() as u32 },
+            coded.payload,
+        ))
     };
-    let Some((tree, contents)) = old else {
-        keep(Reach::Nothing, solid::encode(new, None, options.base)?);
-        return Ok(best.unwrap_or_default());
-    };
-    let mut loaded = None;
-    for reach in [Reach::Alike, Reach::All] {
-        let reference = Reference::of(tree, plan, &range, reach).load(tree, contents)?;
-        if loaded.as_ref() != Some(&reference) {
-            keep(reach, solid::encode(new, Some(&reference), options.base)?);
+    let load = |reach| Reference::of(old, plan, range, reach).load(old, old_contents, before);
+    let alike = load(Reach::Alike)?;
+    // Where contents alike say nearly all of it, or there are no others, there is no need to ask more.
+    let mut best = None;
+    if new.len() + alike.len() <= QUICK && !alike.is_empty() {
+        let coded = part(Reach::Alike, &alike)?;
+        if coded.1.len() * ENOUGH < new.len() {
+            return Ok(coded);
         }
-        loaded = Some(reference);
+        best = Some(coded);
     }
-    Ok(best.unwrap_or_default())
+    let all = load(Reach::All)?;
+    if let Some(best) = best.take_if(|_| all == alike) {
+        return Ok(best);
+    }
+    let coded = part(Reach::All, &all)?;
+    Ok(best.filter(|best| best.1.len() <= coded.1.len()).unwrap_or(coded))
 }

@@ -33,9 +33,11 @@
 
 mod apply;
 mod error;
+mod group;
 mod make;
 mod plan;
 mod reference;
+mod search;
 mod solid;
 #[cfg(test)]
 mod tests;
@@ -83,6 +85,15 @@ pub trait Contents {
 impl Contents for HashMap<Digest, Vec<u8>> {
     fn read(&self, digest: &Digest) -> io::Result<Vec<u8>> {
         self.get(digest).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+}
+
+/// No contents at all.
+struct NoContents;
+
+impl Contents for NoContents {
+    fn read(&self, _: &Digest) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::NotFound.into())
     }
 }
 

@@ -1,16 +1,20 @@
 //! The plan: how the new entries follow from the old ones. It names no digest: the receiver computes them.
 
+use std::ops::Range;
+
 use codec_core::entropy::number::{NumberModel, unzigzag, zigzag};
 use codec_core::entropy::{Coder, RangeDecoder, RangeEncoder};
 
 use super::error::PatchError;
-use super::{Limits, MAX_CONTENT};
+use super::{GROUP, Limits, MAX_CONTENT};
 use crate::tree::{Entry, Node, Tree};
 
 /// The mode that the first mode is coded against.
 const USUAL_MODE: u16 = 0o644;
 /// Bits of a mode.
 const MODE_MASK: u64 = 0o777;
+/// Number of a group, at most.
+pub(super) const MAX_GROUPS: u64 = 4095;
 /// Bytes of a plan, at most.
 pub(super) const MAX_PLAN: u64 = 16 << 20;
 
@@ -23,10 +27,12 @@ pub(super) enum Source {
         len: u32,
         /// Old entry of a file that it is likely to resemble.
         like: Option<u32>,
+        /// Group of the stream that it travels in.
+        group: u32,
     },
     /// It is that of an old entry.
     Old(u32),
-    /// It is that of the stream's content with this number.
+    /// It is that of the new content with this number, in the order of the plan.
     Again(u32),
 }
 
@@ -62,22 +68,22 @@ pub(super) enum Added {
     Folder,
 }
 
-/// What part of the old contents a group is coded against.
+/// What a part of the stream is coded against.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Reach {
-    /// None.
+    /// Nothing.
     #[default]
     Nothing,
-    /// Those that the group's contents are likely to resemble.
+    /// The old contents that those of its group are likely to resemble, and the stream so far.
     Alike,
-    /// Others too, as far as there is room.
+    /// Other old contents too, as far as there is room.
     All,
 }
 
-/// A part of the stream that is coded on its own.
+/// How a part of the stream is coded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Group {
+pub(super) struct Coding {
     /// What it is coded against.
     pub reach: Reach,
     /// 0 stored, 1 coded, 2 primed, 3 coded with the base model.
@@ -86,7 +92,7 @@ pub(super) struct Group {
     pub payload_len: u32,
 }
 
-/// Modes of a group.
+/// Modes of a part.
 pub(super) mod mode {
     pub const STORED: u8 = 0;
     pub const CODED: u8 = 1;
@@ -103,17 +109,23 @@ pub(super) struct Plan {
     pub added: Vec<Added>,
     /// Bytes of the text, which the stream starts with.
     pub text_len: u32,
-    /// Parts of the stream.
-    pub groups: Vec<Group>,
+    /// How each part of the stream is coded.
+    pub codings: Vec<Coding>,
 }
 
 /// A content of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Streamed {
+    /// Its number in the plan.
+    pub number: u32,
+    /// First byte of it in the stream.
+    pub start: u64,
     /// Bytes.
     pub len: u32,
     /// Old entry of a file that it is likely to resemble.
     pub like: Option<u32>,
+    /// Group that it travels in.
+    pub group: u32,
 }
 
 impl Plan {
@@ -128,12 +140,59 @@ impl Plan {
         }))
     }
 
-    /// The contents of the stream, in order.
-    pub fn streamed(&self) -> impl Iterator<Item = Streamed> {
-        self.sources().filter_map(|source| match source {
-            Source::New { len, like } => Some(Streamed { len, like }),
+    /// Where contents come from, in the order of the plan.
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        let changed = self.changes.iter_mut().filter_map(|(_, change)| match change {
+            Change::File { source, .. } => Some(source),
             _ => None,
-        })
+        });
+        let added = self.added.iter_mut().filter_map(|added| match added {
+            Added::File { source, .. } => Some(source),
+            _ => None,
+        });
+        changed.chain(added)
+    }
+
+    /// The contents of the stream, in its order: by groups, and in each in the order of the plan.
+    pub fn streamed(&self) -> Vec<Streamed> {
+        let new = self.sources().filter_map(|source| match source {
+            Source::New { len, like, group } => Some((len, like, group)),
+            _ => None,
+        });
+        let content = |(number, (len, like, group))| Streamed { number, start: 0, len, like, group };
+        let mut streamed: Vec<Streamed> = (0..).zip(new).map(content).collect();
+        streamed.sort_by_key(|content| content.group);
+        let mut at = u64::from(self.text_len);
+        for content in &mut streamed {
+            content.start = at;
+            at += u64::from(content.len);
+        }
+        streamed
+    }
+
+    /// Bytes of the stream.
+    pub fn stream_len(&self) -> u64 {
+        let lens = self.sources().map(|source| if let Source::New { len, .. } = source { len.into() } else { 0 });
+        lens.sum::<u64>() + u64::from(self.text_len)
+    }
+
+    /// The parts of the stream: its groups, those of more than [`GROUP`] bytes cut. The text belongs to the first group.
+    pub fn parts(&self) -> Vec<Range<u64>> {
+        let streamed = self.streamed();
+        let mut parts = Vec::new();
+        let mut start = 0;
+        let ends = streamed.chunk_by(|a, b| a.group == b.group).filter_map(|group| group.last());
+        let mut ends: Vec<u64> = ends.map(|last| last.start + u64::from(last.len)).collect();
+        if streamed.first().is_none_or(|first| first.group > 0) {
+            ends.insert(0, self.text_len.into());
+        }
+        for end in ends {
+            while start < end {
+                parts.push(start..end.min(start + GROUP));
+                start = end.min(start + GROUP);
+            }
+        }
+        parts
     }
 
     /// The plan's bytes.
@@ -194,6 +253,7 @@ struct Codes<'a> {
     likes: NumberModel,
     places: NumberModel,
     again: NumberModel,
+    groups: NumberModel,
     last_mode: u16,
     last_place: i64,
     last_like: i64,
@@ -225,6 +285,7 @@ impl<'a> Codes<'a> {
             likes: model(),
             places: model(),
             again: model(),
+            groups: model(),
             last_mode: USUAL_MODE,
             last_place: -1,
             last_like: -1,
@@ -247,10 +308,10 @@ impl<'a> Codes<'a> {
         }
         self.bytes += u64::from(coded.text_len);
         PatchError::check("stream", self.bytes, self.limits.new_len)?;
-        let groups = self.bytes.div_ceil(super::GROUP);
-        for i in 0..groups {
-            let group = plan.groups.get(i as usize).copied().unwrap_or_default();
-            coded.groups.push(self.group(c, group, i + 1 == groups)?);
+        let parts = coded.parts().len();
+        for i in 0..parts {
+            let coding = plan.codings.get(i).copied().unwrap_or_default();
+            coded.codings.push(self.coding(c, coding, i + 1 == parts)?);
         }
         Ok(coded)
     }
@@ -320,10 +381,10 @@ impl<'a> Codes<'a> {
         };
         Ok(match kind {
             0 | 3 => {
-                let len = if let Source::New { len, .. } = source { len } else { 0 };
+                let (len, group) = if let Source::New { len, group, .. } = source { (len, group) } else { (0, 0) };
                 let len = Self::relative(c, &mut self.grown, len, old_len)?;
-                self.stream(len)?;
-                Change::File { mode, source: Source::New { len, like: Some(at) } }
+                let group = self.stream(c, len, group)?;
+                Change::File { mode, source: Source::New { len, like: Some(at), group } }
             }
             1 => Change::Removed,
             2 => Change::Mode(mode),
@@ -348,14 +409,17 @@ impl<'a> Codes<'a> {
         Ok(match kind {
             0 => {
                 let mode = self.mode(c, mode)?;
-                let (len, like) = if let Source::New { len, like } = source { (len, like) } else { (0, None) };
+                let (len, like, group) = match source {
+                    Source::New { len, like, group } => (len, like, group),
+                    _ => (0, None, 0),
+                };
                 let like = self.like(c, like)?;
                 let len = match like {
                     Some((_, old_len)) => Self::relative(c, &mut self.grown, len, old_len)?,
                     None => self.lens.code(c, len),
                 };
-                self.stream(len)?;
-                Added::File { mode, source: Source::New { len, like: like.map(|(like, _)| like) } }
+                let group = self.stream(c, len, group)?;
+                Added::File { mode, source: Source::New { len, like: like.map(|(like, _)| like), group } }
             }
             1 => Added::File { mode: self.mode(c, mode)?, source: self.known(c, source)? },
             2 => Added::Link,
@@ -380,12 +444,15 @@ impl<'a> Codes<'a> {
         u32::try_from(len).map_err(|_| outside("length", len as u64, MAX_CONTENT))
     }
 
-    /// Counts a content of the stream.
-    fn stream(&mut self, len: u32) -> Result<(), PatchError> {
+    /// Counts a content of the stream, and codes its group.
+    fn stream<C: Coder>(&mut self, c: &mut C, len: u32, group: u32) -> Result<u32, PatchError> {
         PatchError::check("length", len.into(), MAX_CONTENT)?;
         self.streamed += 1;
         self.bytes += u64::from(len);
-        PatchError::check("stream", self.bytes, self.limits.new_len)
+        PatchError::check("stream", self.bytes, self.limits.new_len)?;
+        let group = self.groups.code(c, group);
+        PatchError::check("group", group.into(), MAX_GROUPS)?;
+        Ok(group)
     }
 
     /// 0: the content of an old entry; 1: one of the stream.
@@ -437,17 +504,17 @@ impl<'a> Codes<'a> {
         Ok(Some((place as u32, len)))
     }
 
-    fn group<C: Coder>(&mut self, c: &mut C, group: Group, last: bool) -> Result<Group, PatchError> {
-        let reach = match self.kinds.code(c, group.reach as u32) {
+    fn coding<C: Coder>(&mut self, c: &mut C, coding: Coding, last: bool) -> Result<Coding, PatchError> {
+        let reach = match self.kinds.code(c, coding.reach as u32) {
             0 => Reach::Nothing,
             1 => Reach::Alike,
             2 => Reach::All,
             found => return Err(PatchError::Unknown { field: "reach", found: found.into() }),
         };
-        let found = self.sources.code(c, group.mode.into());
+        let found = self.sources.code(c, coding.mode.into());
         let mode = u8::try_from(found).ok().filter(|mode| *mode <= mode::BASE);
         let mode = mode.ok_or(PatchError::Unknown { field: "coding", found: found.into() })?;
-        let payload_len = if last { 0 } else { self.lens.code(c, group.payload_len) };
-        Ok(Group { reach, mode, payload_len })
+        let payload_len = if last { 0 } else { self.lens.code(c, coding.payload_len) };
+        Ok(Coding { reach, mode, payload_len })
     }
 }

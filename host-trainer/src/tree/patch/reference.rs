@@ -21,12 +21,17 @@ pub(super) struct Piece {
     pub end: u64,
 }
 
-/// Old contents for the bytes `range` of the stream.
+/// What a part of the stream is coded against: old paths, old contents, and what of the stream came before.
 #[derive(Debug, Default)]
 pub(super) struct Reference {
     /// The paths of the old tree come first.
-    pub paths: bool,
-    pub pieces: Vec<Piece>,
+    paths: bool,
+    /// Then these.
+    alike: Vec<Piece>,
+    /// Then so many bytes that the part follows.
+    before: u64,
+    /// Then these.
+    others: Vec<Piece>,
 }
 
 /// The old paths, a line each.
@@ -59,7 +64,7 @@ impl Taken {
 }
 
 impl Reference {
-    /// The contents for the group that holds the bytes `range` of the stream.
+    /// The contents for the part that is the bytes `range` of the stream.
     pub fn of(old: &Tree, plan: &Plan, range: &Range<u64>, reach: Reach) -> Self {
         if reach == Reach::Nothing {
             return Self::default();
@@ -71,12 +76,10 @@ impl Reference {
             taken.room = taken.room.saturating_sub(lines);
         }
         let entry = |index: u32| &old.entries()[index as usize];
-        let mut at = u64::from(plan.text_len);
-        for streamed in plan.streamed() {
-            let (start, len) = (at, u64::from(streamed.len));
-            at += len;
-            let (from, to) = (range.start.max(start), range.end.min(at));
-            let Some(like) = streamed.like.filter(|_| from < to) else { continue };
+        for content in plan.streamed() {
+            let (start, len) = (content.start, u64::from(content.len));
+            let (from, to) = (range.start.max(start), range.end.min(start + len));
+            let Some(like) = content.like.filter(|_| from < to) else { continue };
             taken.take(entry(like), |old_len| {
                 if to - from == len {
                     return 0..old_len;
@@ -86,27 +89,53 @@ impl Reference {
                 low.saturating_sub(MARGIN)..high.saturating_add(MARGIN).min(old_len)
             });
         }
+        let alike = std::mem::take(&mut taken.pieces);
+        let before = range.start.min(taken.room);
+        taken.room -= before;
         if reach == Reach::All {
             let removed = plan.changes.iter().filter(|(_, change)| *change == Change::Removed);
             for index in removed.map(|(index, _)| *index).chain(0..old.entries().len() as u32) {
                 taken.take(entry(index), |len| 0..len);
             }
         }
-        if std::env::var("REF_END").is_ok() {
-            taken.pieces.reverse();
-        }
-        Self { paths, pieces: taken.pieces }
+        Self { paths, alike, before, others: taken.pieces }
     }
 
-    /// Its bytes.
-    pub fn load(&self, old: &Tree, contents: &dyn Contents) -> Result<Vec<u8>, PatchError> {
+    /// Contents, and their lengths, that the parts of a stream of `total` bytes may be coded against.
+    pub fn most(old: &Tree, plan: &Plan, total: u64) -> Vec<(Digest, u64)> {
+        let likes = plan.streamed().into_iter().filter_map(|content| content.like);
+        let all = 0..old.entries().len() as u32;
+        // Contents alike have the room of each part that they are for.
+        let mut taken = Taken { pieces: Vec::new(), seen: HashSet::new(), room: 2 * REFERENCE.max(total) };
+        for index in likes.chain(all) {
+            taken.take(&old.entries()[index as usize], |len| 0..len);
+        }
+        taken.pieces.into_iter().map(|piece| (piece.digest, piece.len)).collect()
+    }
+
+    /// Its bytes; `before` ends with what of the stream came before.
+    pub fn load(&self, old: &Tree, contents: &dyn Contents, before: &[u8]) -> Result<Vec<u8>, PatchError> {
         let mut bytes = if self.paths { paths(old) } else { Vec::new() };
         bytes.truncate(REFERENCE as usize);
-        bytes.reserve_exact(self.pieces.iter().map(|piece| (piece.end - piece.start) as usize).sum());
-        for piece in &self.pieces {
-            let content = read(contents, &piece.digest, piece.len)?;
-            bytes.extend_from_slice(&content[piece.start as usize..piece.end as usize]);
-        }
+        let len = |pieces: &[Piece]| pieces.iter().map(|piece| (piece.end - piece.start) as usize).sum::<usize>();
+        bytes.reserve_exact(len(&self.alike) + self.before as usize + len(&self.others));
+        let add = |bytes: &mut Vec<u8>, pieces: &[Piece]| {
+            for piece in pieces {
+                let content = read(contents, &piece.digest, piece.len)?;
+                bytes.extend_from_slice(&content[piece.start as usize..piece.end as usize]);
+            }
+            Ok::<_, PatchError>(())
+        };
+        add(&mut bytes, &self.alike)?;
+        bytes.extend_from_slice(&before[before.len() - self.before as usize..]);
+        add(&mut bytes, &self.others)?;
         Ok(bytes)
     }
+}
+
+/// Adds `part` to what of the stream came before; as much is kept as a reference may take.
+pub(super) fn keep(before: &mut Vec<u8>, part: &[u8]) {
+    before.extend_from_slice(part);
+    let extra = before.len().saturating_sub(REFERENCE as usize);
+    before.drain(..extra);
 }

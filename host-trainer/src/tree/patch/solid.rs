@@ -9,38 +9,13 @@ use codec_core::neural::Place;
 use super::error::PatchError;
 use super::plan::mode;
 use crate::base::Shipped;
-use crate::codec::{self, Format, Profile};
+use crate::codec::Profile;
 use crate::fit::encode::with_big_stack;
 
 /// Bytes that the rebuilt part grows by at least.
 const CHUNK: usize = 1 << 16;
 
-/// A group as it travels.
-pub(super) struct Coded {
-    /// As in the plan.
-    pub mode: u8,
-    /// Whether the old contents are needed.
-    pub is_delta: bool,
-    /// What its container holds.
-    pub payload: Vec<u8>,
-}
-
-/// Codes `new`.
-pub(super) fn encode(new: &[u8], old: Option<&[u8]>, base: Option<&Shipped>) -> Result<Coded, PatchError> {
-    let base = base.map(Shipped::open).transpose()?;
-    let options = codec::Options { profile: Profile::Host, format: Format::V2, base, progress: None };
-    let container = codec::compress(new, old, &options)?.bytes;
-    let (header, start) = Header::parse(&container)?;
-    let mode = match header.mode {
-        Mode::Stored => mode::STORED,
-        Mode::Coded if header.base.is_some() => mode::BASE,
-        Mode::Coded => mode::CODED,
-        Mode::Primed => mode::PRIMED,
-    };
-    Ok(Coded { mode, is_delta: header.old.is_some(), payload: container[start..].to_vec() })
-}
-
-/// Rebuilds the `new_len` bytes of a group. Damage that the payload does not betray is left to the tree's root.
+/// Rebuilds the `new_len` bytes of a part. Damage that the payload does not betray is left to the tree's root.
 pub(super) fn decode(
     payload: &[u8],
     mode: u8,

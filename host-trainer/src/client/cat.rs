@@ -1,0 +1,93 @@
+//! Parts of files, without the rest.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::Path;
+
+use update_core::keys::KEY_LEN;
+
+use super::download::Wanted;
+use super::error::ClientError;
+use super::http::Server;
+use super::place::resolve;
+use super::state::State;
+use crate::files::Scratch;
+use crate::history::{Kind, Name, Signed, Version};
+use crate::tree::{Digest, Tree, TreePath};
+
+/// A file, or a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// Path in the version.
+    pub path: &'a str,
+    /// First byte, and the one behind the last; all where none is given. What lies behind the end is not there.
+    pub range: Option<Range<u64>>,
+}
+
+impl Part<'_> {
+    /// Length and digest of the file.
+    fn find(&self, tree: &Tree) -> Result<(TreePath, u64, Digest), ClientError> {
+        let path = TreePath::new(self.path)?;
+        let found = tree.get(&path).and_then(|entry| entry.file());
+        let (_, len, digest) = found.ok_or_else(|| ClientError::NoFile { path: self.path.into() })?;
+        Ok((path, len, digest))
+    }
+
+    fn within(&self, len: u64) -> Range<u64> {
+        let Range { start, end } = self.range.clone().unwrap_or(0..len);
+        start.min(len)..end.min(len)
+    }
+}
+
+/// Writes a part of a file of the version that a folder holds.
+///
+/// # Errors
+/// [`ClientError::NotFollowing`], [`ClientError::NoFile`], [`ClientError::Io`].
+pub fn from_folder(dir: &Path, part: &Part<'_>, out: &mut dyn Write) -> Result<(), ClientError> {
+    let dir = resolve(dir)?;
+    let none = || ClientError::NotFollowing { dir: dir.clone() };
+    let follows = State::read(&dir)?.and_then(|state| state.follows).ok_or_else(none)?;
+    let (path, len, _) = part.find(&follows.tree)?;
+    copy(&path.below(&dir), part.within(len), out)
+}
+
+/// Writes a part of a file of a version that a server has.
+///
+/// # Errors
+/// [`ClientError`]; what is written has been checked.
+pub fn from_server(
+    server: &Server,
+    name: &Name,
+    version: Option<&Version>,
+    key: Option<&[u8; KEY_LEN]>,
+    part: &Part<'_>,
+    out: &mut dyn Write,
+) -> Result<(), ClientError> {
+    let signed = Signed::parse(&server.statement_of(name, version)?)?;
+    signed.check(name, 0, key)?;
+    if signed.statement.kind != Kind::Tree {
+        return Err(ClientError::OtherKind { name: name.clone(), found: signed.statement.kind });
+    }
+    let tree = server.tree(&signed.statement.digest)?;
+    let (_, len, digest) = part.find(&tree)?;
+    let scratch = Scratch::new("cat").map_err(ClientError::io("make", &std::env::temp_dir()))?;
+    let path = server.download(&Wanted::Content(digest), len, &scratch.join(""), &|_, _| {})?;
+    let read = |error| ClientError::io("read", &path)(error);
+    let (found, _) = Digest::of_reader(File::open(&path).map_err(read)?).map_err(read)?;
+    if found != digest {
+        return Err(ClientError::WrongDigest { what: "the file", expected: digest, found });
+    }
+    copy(&path, part.within(len), out)
+}
+
+fn copy(path: &Path, range: Range<u64>, out: &mut dyn Write) -> Result<(), ClientError> {
+    let read = |error| ClientError::io("read", path)(error);
+    let mut file = File::open(path).map_err(read)?;
+    file.seek(SeekFrom::Start(range.start)).map_err(read)?;
+    match io::copy(&mut file.take(range.end - range.start), out) {
+        // The reader went away: it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        copied => copied.map(|_| ()).map_err(read),
+    }
+}

@@ -1,0 +1,431 @@
+//! Makes a folder hold what a server says that it shall hold.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use update_core::keys::KEY_LEN;
+
+use super::download::Wanted;
+use super::error::{ClientError, listed};
+use super::http::Server;
+use super::local::Local;
+use super::place::{Place, remove};
+use super::stage::{Keeper, Origins, stage};
+use super::state::{Follows, State, visible};
+use crate::history::{Kind, Name, Signed, Version};
+use crate::tree::patch::{self, Limits, PatchError};
+use crate::tree::{Digest, Entry, MAX_ENTRIES, MAX_MANIFEST, Node, RESERVED, Symlinks, Tree};
+
+/// Where versions come from. Nothing that it says is believed before it was checked.
+pub trait Source {
+    /// The statement about a version, or about the one that counts.
+    ///
+    /// # Errors
+    /// [`ClientError`]; so for all of these.
+    fn statement(&self, name: &Name, version: Option<&Version>) -> Result<Vec<u8>, ClientError>;
+
+    /// Whether a tree with this root is known.
+    fn has_tree(&self, root: &Digest) -> Result<bool, ClientError>;
+
+    /// The tree with this root.
+    fn tree(&self, root: &Digest) -> Result<Tree, ClientError>;
+
+    /// Downloads to a file in `folder`, and returns its path; what is there of it already need not come again.
+    fn download(
+        &self,
+        wanted: &Wanted,
+        limit: u64,
+        folder: &Path,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<PathBuf, ClientError>;
+}
+
+impl Source for Server {
+    fn statement(&self, name: &Name, version: Option<&Version>) -> Result<Vec<u8>, ClientError> {
+        self.statement_of(name, version)
+    }
+
+    fn has_tree(&self, root: &Digest) -> Result<bool, ClientError> {
+        Self::has_tree(self, root)
+    }
+
+    fn tree(&self, root: &Digest) -> Result<Tree, ClientError> {
+        Self::tree(self, root)
+    }
+
+    fn download(
+        &self,
+        wanted: &Wanted,
+        limit: u64,
+        folder: &Path,
+        progress: &dyn Fn(u64, u64),
+    ) -> Result<PathBuf, ClientError> {
+        Self::download(self, wanted, limit, folder, progress)
+    }
+}
+
+/// What has just been done: after each of these a process may be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The statement was checked and noted.
+    Believed,
+    /// A download is complete.
+    Downloaded,
+    /// A content was kept.
+    Content,
+    /// The tree is known, and noted.
+    Known,
+    /// An entry stands in the next tree.
+    Placed,
+    /// The next tree is complete, with its state.
+    Ready,
+    /// It stands in the folder's place.
+    Exchanged,
+    /// What was in use before is kept, and all else was cleared away.
+    Kept,
+}
+
+/// Told what happens.
+pub trait Watch {
+    /// Something was done; an error here stops all further work, as if the process were killed.
+    ///
+    /// # Errors
+    /// Whatever shall come out.
+    fn step(&self, _: Step) -> Result<(), ClientError> {
+        Ok(())
+    }
+
+    /// So much of a stage is done.
+    fn progress(&self, _stage: &str, _done: u64, _all: u64) {}
+
+    /// Something that a user should know.
+    fn note(&self, _text: &str) {}
+}
+
+/// What a folder shall follow.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Address of the server, to be remembered.
+    pub server: String,
+    /// The name.
+    pub name: Name,
+    /// The version; none: the one that counts.
+    pub version: Option<Version>,
+    /// Key that must have signed; none: the one that was trusted last, if any was.
+    pub key: Option<[u8; KEY_LEN]>,
+    /// Whether a version may be older than the one in use.
+    pub downgrade: bool,
+    /// Whether files that no version holds may go, and the folder may follow another name than so far.
+    pub force: bool,
+    /// What is done with symbolic links.
+    pub symlinks: Symlinks,
+    /// Whether the folder shall hold a pack in place of files.
+    pub packed: bool,
+    /// Bytes of all files, at most.
+    pub max_size: u64,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Statement about what the folder held.
+    pub from: Option<Signed>,
+    /// Statement about what it holds now.
+    pub to: Signed,
+    /// Bytes of all files that it held, as far as it followed a server.
+    pub old_len: u64,
+    /// Paths where something else stands now, or nothing any more.
+    pub changed: u64,
+    /// Whether what came depends on what was there.
+    pub is_delta: bool,
+    /// Paths that somebody else had changed.
+    pub repaired: Vec<String>,
+    /// Contents that a patch needed and that were fetched whole.
+    pub fetched: usize,
+}
+
+impl Outcome {
+    /// Whether anything was done.
+    pub fn is_new(&self) -> bool {
+        self.changed > 0 || self.from.as_ref() != Some(&self.to)
+    }
+}
+
+/// Makes the folder hold the version that was asked for. It is the old or the new one, whole, at any moment.
+///
+/// # Errors
+/// [`ClientError`]. The folder is then what it was, unless it was exchanged already and only the clearing up failed.
+pub fn sync(place: &Place, source: &dyn Source, wish: &Wish, watch: &dyn Watch) -> Result<Outcome, ClientError> {
+    let follows = place.state()?.and_then(|state| state.follows);
+    if let Some(follows) = follows.as_ref().filter(|follows| *follows.name() != wish.name && !wish.force) {
+        return Err(ClientError::Follows { dir: place.dir().to_path_buf(), name: follows.name().clone() });
+    }
+    let key = wish.key.or_else(|| follows.as_ref().filter(|follows| *follows.name() == wish.name)?.key);
+    let signed = believe(place, source, wish, follows.as_ref(), key.as_ref())?;
+    watch.step(Step::Believed)?;
+
+    let (read, all) = (Cell::new(0), follows.as_ref().map_or(0, |follows| follows.tree.len()));
+    let local = Local::read(place.dir(), &|bytes| {
+        read.set(read.get() + bytes);
+        watch.progress("reading", read.get(), all.max(read.get()));
+    })?;
+    let mut origins = Origins {
+        contents: place.contents()?,
+        downloads: place.downloads()?,
+        here: vec![local.files(), previous(place)?],
+        source,
+        watch,
+        limit: wish.max_size,
+        fetched: RefCell::default(),
+    };
+    let old = match &follows {
+        Some(follows) => Some(follows.tree.clone()).filter(|_| !follows.packed),
+        // A folder that was here before may still be one that the server knows.
+        None => match local.tree().filter(|tree| !tree.is_empty()) {
+            Some(tree) if source.has_tree(&tree.root())? => Some(tree),
+            _ => None,
+        },
+    };
+    let work = Work { place, wish, watch, local: &local, follows: follows.as_ref(), old: old.as_ref() };
+    let (tree, is_delta) = work.tree(&signed, &origins)?;
+    watch.step(Step::Known)?;
+
+    if wish.symlinks == Symlinks::Refuse
+        && let Some(entry) = tree.entries().iter().find(|entry| matches!(entry.node, Node::Link { .. }))
+    {
+        return Err(ClientError::Link { path: entry.path.as_str().into() });
+    }
+    let mut outcome = Outcome {
+        from: follows.as_ref().map(|follows| follows.signed.clone()),
+        to: signed.clone(),
+        old_len: follows.as_ref().map_or(0, |follows| follows.tree.len()),
+        changed: 0,
+        is_delta,
+        repaired: Vec::new(),
+        fetched: origins.fetched.take().len(),
+    };
+    let next = Follows { server: wish.server.clone(), key, signed, symlinks: wish.symlinks, packed: wish.packed, tree };
+    work.build(next, &mut outcome, &mut origins)?;
+    Ok(outcome)
+}
+
+/// The statement, checked against the key, what was seen before, and what was asked for.
+fn believe(
+    place: &Place,
+    source: &dyn Source,
+    wish: &Wish,
+    follows: Option<&Follows>,
+    key: Option<&[u8; KEY_LEN]>,
+) -> Result<Signed, ClientError> {
+    let signed = Signed::parse(&source.statement(&wish.name, wish.version.as_ref())?)?;
+    let said = &signed.statement;
+    let seen = place.seen(&wish.name)?;
+    let newest = seen.as_ref().map_or(0, |seen| seen.statement.sequence);
+    // Who names a version may get one that is not the newest.
+    signed.check(&wish.name, if wish.version.is_some() { 0 } else { newest }, key)?;
+    if let Some(wanted) = wish.version.as_ref().filter(|wanted| **wanted != said.version) {
+        return Err(ClientError::OtherVersion { wanted: wanted.clone(), found: said.version.clone() });
+    }
+    let current = follows.map(|follows| &follows.signed).filter(|current| current.statement.name == wish.name);
+    for known in seen.iter().chain(current) {
+        if known.statement.sequence == said.sequence && known.statement != *said {
+            return Err(ClientError::Contradiction { sequence: said.sequence });
+        }
+    }
+    if let Some(current) = current.filter(|current| current.statement.sequence > said.sequence && !wish.downgrade) {
+        let (current, wanted) = (current.statement.version.clone(), said.version.clone());
+        return Err(ClientError::Downgrade { current, wanted });
+    }
+    if said.kind != Kind::Tree {
+        return Err(ClientError::OtherKind { name: wish.name.clone(), found: said.kind });
+    }
+    ClientError::check("all files of the version", said.len, wish.max_size)?;
+    place.believe(&signed)?;
+    Ok(signed)
+}
+
+/// Files of the version before, which may be had again.
+fn previous(place: &Place) -> Result<HashMap<Digest, PathBuf>, ClientError> {
+    let Some(follows) = place.version_before()?.and_then(|state| state.follows) else { return Ok(HashMap::new()) };
+    let root = place.previous();
+    let file = |entry: &&Entry| Some((entry.file()?.2, entry.path.below(&root)));
+    Ok(follows.visible().iter().filter_map(file).collect())
+}
+
+struct Work<'a> {
+    place: &'a Place,
+    wish: &'a Wish,
+    watch: &'a dyn Watch,
+    local: &'a Local,
+    follows: Option<&'a Follows>,
+    /// What a patch may start from: what the folder should hold already.
+    old: Option<&'a Tree>,
+}
+
+impl Work<'_> {
+    /// The tree that was signed, and whether what led to it depends on what is here.
+    fn tree(&self, signed: &Signed, origins: &Origins<'_>) -> Result<(Tree, bool), ClientError> {
+        let root = signed.statement.digest;
+        if let Some(follows) = self.follows.filter(|follows| follows.signed.statement.digest == root) {
+            return Ok((follows.tree.clone(), true));
+        }
+        // A process that was killed may have come this far.
+        let target = self.place.target();
+        if let Some(tree) = fs::read(&target).ok().and_then(|bytes| Tree::parse(&bytes).ok())
+            && tree.root() == root
+        {
+            return Ok((tree, true));
+        }
+        let (tree, is_delta) = match self.patched(signed, origins) {
+            Ok(patched) => patched,
+            Err(error) if is_patch(&error) => {
+                self.watch.note(&format!("note: {error}; what has changed is fetched file by file"));
+                (origins.source.tree(&root)?, false)
+            }
+            Err(error) => return Err(error),
+        };
+        if tree.len() != signed.statement.len {
+            let (found, limit) = (tree.len(), signed.statement.len);
+            return Err(ClientError::TooLarge { what: "all files of the version", found, limit });
+        }
+        crate::files::write_atomic(&target, &tree.emit()).map_err(ClientError::io("write", &target))?;
+        Ok((tree, is_delta))
+    }
+
+    /// The tree that a patch leads to; its contents are then kept.
+    fn patched(&self, signed: &Signed, origins: &Origins<'_>) -> Result<(Tree, bool), ClientError> {
+        let said = &signed.statement;
+        let progress = |done, all| self.watch.progress("receiving", done, all);
+        // No patch has reason to be longer than what it leads to, and its paths.
+        let limit = said.len.saturating_add(MAX_MANIFEST);
+        let version = self.follows.map(|follows| &follows.signed.statement).filter(|held| held.name == said.name);
+        let get = |old: Option<&Tree>| {
+            let from = old.map(|tree| (version.map(|held| held.version.clone()), tree.root()));
+            let (name, to) = (said.name.clone(), (said.version.clone(), said.digest));
+            let wanted = Wanted::Patch { name, to, from };
+            origins.source.download(&wanted, limit, &origins.downloads, &progress)
+        };
+        let (old, path) = match get(self.old) {
+            // Another server than before, perhaps.
+            Err(error) if error.has_status(404) && self.old.is_some() => (None, get(None)?),
+            path => (self.old, path?),
+        };
+        self.watch.step(Step::Downloaded)?;
+        let bytes = fs::read(&path).map_err(ClientError::io("read", &path))?;
+        let limits = Limits { new_len: limit, entries: MAX_ENTRIES };
+        let mut keeper = Keeper { contents: &origins.contents, watch: self.watch };
+        let from = old.map(|tree| (tree, origins as &dyn patch::Contents));
+        self.watch.progress("applying", 0, 1);
+        let applied = patch::apply(&bytes, from, &mut keeper, &limits).map_err(unwrapped);
+        let found = match applied {
+            Ok(tree) if tree.root() == said.digest => return Ok((tree, old.is_some())),
+            Ok(tree) => ClientError::WrongDigest { what: "the folder", expected: said.digest, found: tree.root() },
+            Err(error) => error,
+        };
+        if is_patch(&found) {
+            // Not to be tried again, nor what came out of it.
+            remove(&path)?;
+            remove(&origins.contents)?;
+            self.place.contents()?;
+        }
+        Err(found)
+    }
+
+    /// Builds what `next` says, and puts it in the folder's place.
+    fn build(&self, next: Follows, outcome: &mut Outcome, origins: &mut Origins<'_>) -> Result<(), ClientError> {
+        let (place, wanted) = (self.place, next.visible());
+        let now = self.local.against(&wanted);
+        outcome.changed = (now.modified.len() + now.missing.len() + now.extra.len()) as u64;
+        let recorded = match (self.follows, self.old) {
+            (Some(follows), _) => follows.visible(),
+            (None, Some(old)) => visible(old, Symlinks::Keep),
+            (None, None) => Vec::new(),
+        };
+        let before = self.local.against(&recorded);
+        outcome.repaired = [&before.modified[..], &before.missing[..]].concat();
+        // What is neither in the version before nor the same in the next one would be gone.
+        let goes: HashSet<&String> = now.modified.iter().chain(&now.extra).collect();
+        let lost: Vec<String> = before.extra.iter().filter(|path| goes.contains(path)).cloned().collect();
+        let same_pack = match self.follows {
+            Some(follows) => follows.packed == next.packed && (!next.packed || follows.tree == next.tree),
+            None => !next.packed,
+        };
+        // Files of nobody's stay as long as nothing else is to be done.
+        let only_lost = outcome.changed == lost.len() as u64 && self.follows.is_some() && !self.wish.force;
+        if same_pack && place.dir().is_dir() && (now.is_empty() || only_lost) {
+            // The files are right: at most what is known about them changes.
+            outcome.changed = 0;
+            let generation = place.state()?.map_or(1, |state| state.generation);
+            if self.follows != Some(&next) {
+                State { generation, follows: Some(next) }.write(place.dir())?;
+            }
+            return place.clear(self.watch);
+        }
+        if !lost.is_empty() && !self.wish.force {
+            return Err(ClientError::Extra { paths: lost });
+        }
+        if !outcome.repaired.is_empty() {
+            self.watch.note(&format!("note: changed here, and put right: {}", listed(&outcome.repaired)));
+        }
+        let staging = place.next();
+        stage(&staging, &wanted, origins)?;
+        if next.packed {
+            self.pack(&next, origins, &staging)?;
+        } else {
+            remove(&pack_path(&staging))?;
+        }
+        outcome.fetched += origins.fetched.take().len();
+        let generation = place.next_generation()?;
+        State { generation, follows: Some(next) }.write(&staging)?;
+        self.watch.step(Step::Ready)?;
+        self.watch.progress("writing", 0, 1);
+        place.exchange(self.watch)?;
+        self.watch.step(Step::Exchanged)?;
+        place.keep(self.watch)
+    }
+
+    /// Puts the pack beside the next state.
+    fn pack(&self, next: &Follows, origins: &Origins<'_>, staging: &Path) -> Result<(), ClientError> {
+        let to = pack_path(staging);
+        let folder = staging.join(RESERVED);
+        fs::create_dir_all(&folder).map_err(ClientError::io("make", &folder))?;
+        let root = next.signed.statement.digest;
+        let limit = next.signed.statement.len.saturating_add(MAX_MANIFEST);
+        let progress = |done, all| self.watch.progress("receiving", done, all);
+        let path = origins.source.download(&Wanted::Pack(root), limit, &origins.downloads, &progress)?;
+        self.watch.step(Step::Downloaded)?;
+        fs::rename(&path, &to).map_err(ClientError::io("write", &to))
+    }
+}
+
+/// Where a folder keeps its pack.
+pub(super) fn pack_path(dir: &Path) -> PathBuf {
+    dir.join(RESERVED).join("pack")
+}
+
+/// Whether a patch is to blame, or the server that made it or does not make it: there is another way.
+fn is_patch(error: &ClientError) -> bool {
+    match error {
+        ClientError::Patch(error) => !matches!(error, PatchError::Write { .. }),
+        ClientError::WrongDigest { .. } => true,
+        ClientError::Refused(refusal) => matches!(refusal.status, 404 | 422 | 500 | 501),
+        _ => false,
+    }
+}
+
+/// The client's own error, if it went through the patch.
+fn unwrapped(error: PatchError) -> ClientError {
+    match error {
+        PatchError::Read { source, .. } | PatchError::Write { source, .. }
+            if source.get_ref().is_some_and(|inner| inner.is::<ClientError>()) =>
+        {
+            match source.into_inner().map(|inner| inner.downcast::<ClientError>()) {
+                Some(Ok(own)) => *own,
+                _ => unreachable!("it was looked at"),
+            }
+        }
+        error => error.into(),
+    }
+}

@@ -1,0 +1,142 @@
+//! The shortest container of a part of the stream.
+
+use codec_core::container::v2::{Header, Mode};
+use codec_core::delta::map::Segment;
+use codec_core::predict::prior::PRIOR;
+use codec_core::reloc::IsaKind;
+use codec_core::reloc::address::AddressModel;
+
+use super::error::PatchError;
+use super::group::is_text;
+use super::plan::mode;
+use crate::align::Alignment;
+use crate::align::path::{Costs, Scene};
+use crate::align::suffix::SuffixIndex;
+use crate::base::Shipped;
+use crate::codec::Profile;
+use crate::fit::encode::{Encoded, Job, encode, stored, with_big_stack};
+use crate::fit::search::{LEAST_MAPPED, smallest};
+
+/// Prices of an inserted byte and of a segment, and by how much a missed byte costs more. Text is said in fewer bytes by a
+/// model than by many small segments, the more so the more often the same is inserted.
+const PRICES: [(f32, f32, f32); 5] =
+    [(2.5, 100.0, 3.0), (1.0, 100.0, 3.0), (0.7, 60.0, 2.0), (1.5, 34.0, 1.0), (5.2, 22.0, 1.0)];
+/// Longer parts are aligned at so many of the prices.
+const LONG: usize = 1 << 20;
+const PRICES_LONG: usize = 3;
+/// So many of the shortest are tried with the base model, too.
+const WITH_BASE: usize = 2;
+/// Binaries up to so many bytes, old ones included, are searched for instruction sets and link addresses.
+const CODE: usize = 4 << 20;
+
+/// Where more bytes than this are inserted, no base model is asked: it takes 20 to 50 microseconds for each.
+const MODELLED: usize = 2 << 20;
+
+/// A part as it travels.
+pub(super) struct Coded {
+    /// As in the plan.
+    pub mode: u8,
+    /// Whether the reference is needed.
+    pub is_delta: bool,
+    /// What its container holds.
+    pub payload: Vec<u8>,
+}
+
+impl From<Encoded> for Coded {
+    fn from(encoded: Encoded) -> Self {
+        let mode = match encoded.mode {
+            Mode::Stored => mode::STORED,
+            Mode::Primed => mode::PRIMED,
+            Mode::Coded => mode::CODED,
+        };
+        Self { mode, is_delta: encoded.is_delta, payload: encoded.bytes[encoded.header_len..].to_vec() }
+    }
+}
+
+/// Segments of `new` over `old` as plain bytes, at each of the prices.
+fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignment> {
+    let index = SuffixIndex::new(old);
+    let (old_targets, new_targets) = (vec![None; old.len()], vec![None; new.len()]);
+    let segments = |&(insert, segment, missed): &(f32, f32, f32)| -> Vec<Segment> {
+        let usual = Costs::default();
+        let (miss, miss_again) = (usual.miss * missed, usual.miss_again * missed);
+        let costs = Costs { insert, segment, miss, miss_again, ..usual };
+        Scene { old, new, old_targets: &old_targets, new_targets: &new_targets, costs }.segments(&index)
+    };
+    let most = Profile::Host.parameters().segments as usize;
+    let address = AddressModel::new(IsaKind::Plain);
+    let mut found: Vec<Alignment> = Vec::new();
+    for segments in prices.iter().map(segments) {
+        if found.iter().all(|other| other.segments != segments) {
+            found.push(Alignment { segments, copies: Vec::new(), address: address.clone() });
+        }
+    }
+    found.iter().map(|alignment| alignment.split(most, LEAST_MAPPED)).collect()
+}
+
+/// Codes `new` against `old`, or alone where there is none.
+pub(super) fn shortest(new: &[u8], old: &[u8], base: Option<&Shipped>) -> Result<Coded, PatchError> {
+    let resident = base.map(Shipped::open).transpose()?;
+    let plain = Job { new, old: None, profile: Profile::Host, prior: PRIOR, base: None };
+    let based = Job { base: resident, ..plain };
+    let delta = |job: Job<'_>, alignment: &Alignment| encode(&Job { old: Some(old), ..job }, alignment, false);
+    let worth = |alignment: &Alignment| {
+        let mapped = alignment.segments.iter().chain(&alignment.copies).map(|segment| segment.len as usize);
+        resident.is_some() && new.len() - mapped.sum::<usize>() <= MODELLED
+    };
+    with_big_stack(|| {
+        let mut best: Option<(Encoded, bool)> = None;
+        let mut keep = |encoded: Encoded, with_base: bool| {
+            let len = |encoded: &Encoded| encoded.bytes.len() - encoded.header_len;
+            if best.as_ref().is_none_or(|(best, _)| len(&encoded) < len(best)) {
+                best = Some((encoded, with_base));
+            }
+        };
+        if !is_text(new) && !old.is_empty() && new.len() + old.len() <= CODE {
+            let encoded = smallest(&Job { old: Some(old), ..based }, &|_, _| {})?;
+            let with_base = Header::parse(&encoded.bytes)?.0.base.is_some();
+            let is_code = !encoded.alignment.address.is_plain();
+            keep(encoded, with_base);
+            if is_code {
+                return finish(best);
+            }
+        }
+        keep(stored(&plain)?, false);
+        let mut least = usize::MAX;
+        if !old.is_empty() {
+            let long = new.len() > LONG;
+            let prices = if long { &PRICES[..PRICES_LONG] } else { &PRICES[..] };
+            let mut tried = Vec::new();
+            for alignment in alignments(old, new, prices) {
+                let encoded = delta(plain, &alignment)?;
+                least = least.min(encoded.bytes.len());
+                tried.push((encoded.bytes.len(), alignment));
+                keep(encoded, false);
+            }
+            tried.sort_by_key(|(len, _)| *len);
+            let with_base = if long { 1 } else { WITH_BASE };
+            for (_, alignment) in tried.iter().take(with_base).filter(|(_, alignment)| worth(alignment)) {
+                keep(delta(based, alignment)?, true);
+            }
+        }
+        // What shares nothing with the reference is shorter without.
+        if old.is_empty() || least * 4 > new.len() {
+            let nothing = Alignment::default();
+            keep(encode(&plain, &nothing, false)?, false);
+            if worth(&nothing) {
+                keep(encode(&based, &nothing, false)?, true);
+            }
+        }
+        finish(best)
+    })
+}
+
+/// The best of what was tried, and whether it was with the base model.
+fn finish(best: Option<(Encoded, bool)>) -> Result<Coded, PatchError> {
+    let (encoded, with_base) = best.ok_or(codec_core::Error::Finished)?;
+    let mut coded = Coded::from(encoded);
+    if with_base && coded.mode == mode::CODED {
+        coded.mode = mode::BASE;
+    }
+    Ok(coded)
+}
