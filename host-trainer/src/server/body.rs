@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use axum::body::{Body, HttpBody};
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use hyper::body::{Frame, SizeHint};
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Sleep, sleep};
 
+use super::extract::reason;
 use super::problem::Refusal;
 use crate::files::Scratch;
 use crate::tree::{Digest, Hasher};
@@ -127,7 +128,7 @@ pub(super) fn refusal(error: &(dyn std::error::Error + 'static)) -> Refusal {
         }
         next = error.source();
     }
-    Refusal::bad(format!("the body cannot be read: {error}"))
+    Refusal::bad(format!("the body cannot be read: {}", reason(error)))
 }
 
 /// Refuses a body of more than `limit` bytes.
@@ -206,6 +207,12 @@ impl Spooled {
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
+
+    /// All of it, in memory.
+    pub(super) async fn read(&self) -> Result<Bytes, Refusal> {
+        let read = tokio::fs::read(&self.path).await;
+        read.map(Bytes::from).map_err(|error| crate::store::StoreError::Spool(error).into())
+    }
 }
 
 impl Drop for Spooled {
@@ -223,12 +230,20 @@ impl Spool {
     /// Takes a body of at most `limit` bytes.
     pub(super) async fn take(&self, body: Body, limit: u64) -> Result<Spooled, Refusal> {
         check(&body, limit)?;
+        self.take_stream(body.into_data_stream(), limit).await
+    }
+
+    /// Takes what comes, at most `limit` bytes.
+    pub(super) async fn take_stream<E: std::error::Error + 'static>(
+        &self,
+        mut parts: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        limit: u64,
+    ) -> Result<Spooled, Refusal> {
         let path = self.folder.join(&self.next.fetch_add(1, Ordering::Relaxed).to_string());
         let failed = |error: std::io::Error| Refusal::from(crate::store::StoreError::Spool(error));
         let mut spooled = Spooled { path, digest: Digest([0; 32]), len: 0 };
         let mut file = tokio::fs::File::create_new(&spooled.path).await.map_err(failed)?;
         let mut hasher = Hasher::default();
-        let mut parts = body.into_data_stream();
         while let Some(part) = parts.next().await {
             let part = part.map_err(|error| refusal(&error))?;
             spooled.len += part.len() as u64;

@@ -11,7 +11,7 @@ use super::body;
 use super::problem::Refusal;
 
 /// Bytes of a JSON body, at most.
-pub(super) const MAX_JSON: u64 = 8 << 20;
+pub(super) const MAX_JSON: u64 = 5 << 20;
 
 /// Parameters of the query; unknown ones are refused where `T` does.
 pub(super) struct Query<T>(pub(super) T);
@@ -46,7 +46,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
 }
 
 /// The innermost reason of an error: the one that speaks of what was given.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(next) = last.source() {
         last = next;

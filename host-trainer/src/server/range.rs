@@ -31,6 +31,17 @@ pub(super) enum Part {
     Some(Range<u64>),
 }
 
+impl Part {
+    /// How many bytes of `len` are sent, and whether the last of them is among them.
+    pub(super) fn sent(&self, len: u64) -> (u64, bool) {
+        match self {
+            Self::None => (0, false),
+            Self::All => (len, true),
+            Self::Some(range) => (range.end - range.start, range.end == len),
+        }
+    }
+}
+
 impl Meta {
     /// A response with this head and no body.
     pub(super) fn head(&self, status: StatusCode) -> Response<Body> {
@@ -49,21 +60,22 @@ impl Meta {
 
     /// Answers with `bytes`, or with what the request wants of them.
     pub(super) fn answer(&self, request: &HeaderMap, bytes: &Bytes) -> Result<Response<Body>, Refusal> {
-        let len = bytes.len() as u64;
-        match part(request, &self.etag, len)? {
-            Part::None => Ok(self.head(StatusCode::NOT_MODIFIED)),
-            Part::All => {
-                let mut response = self.head(StatusCode::OK);
-                *response.body_mut() = Body::from(bytes.clone());
-                Ok(response)
-            }
+        part(request, &self.etag, bytes.len() as u64).map(|part| self.send(&part, bytes))
+    }
+
+    /// Answers with this part of `bytes`.
+    pub(super) fn send(&self, part: &Part, bytes: &Bytes) -> Response<Body> {
+        let (mut response, body) = match part {
+            Part::None => return self.head(StatusCode::NOT_MODIFIED),
+            Part::All => (self.head(StatusCode::OK), bytes.clone()),
             Part::Some(range) => {
                 let mut response = self.head(StatusCode::PARTIAL_CONTENT);
-                response.headers_mut().insert(CONTENT_RANGE, content_range(&range, len));
-                *response.body_mut() = Body::from(bytes.slice(range.start as usize..range.end as usize));
-                Ok(response)
+                response.headers_mut().insert(CONTENT_RANGE, content_range(range, bytes.len() as u64));
+                (response, bytes.slice(range.start as usize..range.end as usize))
             }
-        }
+        };
+        *response.body_mut() = Body::from(body);
+        response
     }
 
     /// Answers with a stream of `len` bytes in all, of which `part` comes.

@@ -32,7 +32,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Asked {
-    /// Counts a delta of `sent` bytes in place of a content of `whole` bytes.
+    /// Counts a delta, of which `sent` bytes were sent in place of a content of `whole` bytes.
     pub(super) fn delta(&self, key: DeltaKey, whole: u64, sent: u64) {
         let now = super::now_ms();
         let mut deltas = lock(&self.deltas);

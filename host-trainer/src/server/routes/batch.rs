@@ -29,7 +29,7 @@ const MIXED: &str = "multipart/mixed";
 #[utoipa::path(
     post, path = "/delta/batch", tag = "deltas", security((), ("token" = [])), request_body = BatchRecord,
     responses(
-        (status = 200, description = "The parts", body = Vec<u8>, content_type = MIXED),
+        (status = 200, description = "The parts", body = docs::Octets, content_type = MIXED),
         docs::Any, docs::Reading, docs::Receiving, docs::Choosing
     )
 )]

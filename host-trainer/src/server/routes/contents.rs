@@ -36,12 +36,15 @@ pub(super) struct DigestPath {
 pub(super) struct RangeHeaders {
     /// One range of bytes, to go on with a download: `bytes=1000-`
     #[serde(rename = "range")]
+    #[param(value_type = String, required = false)]
     range: Option<String>,
     /// The entity tag that the range belongs to: if it is another by now, all of it comes
     #[serde(rename = "if-range")]
+    #[param(value_type = String, required = false)]
     if_range: Option<String>,
     /// Entity tags that the client has
     #[serde(rename = "if-none-match")]
+    #[param(value_type = String, required = false)]
     if_none_match: Option<String>,
 }
 
@@ -76,9 +79,9 @@ pub(super) async fn missing(
 #[utoipa::path(
     get, path = "/contents/{digest}", tag = "contents", security((), ("token" = [])), params(DigestPath, RangeHeaders),
     responses(
-        (status = 200, description = "The content", body = Vec<u8>, content_type = OCTETS,
+        (status = 200, description = "The content", body = docs::Octets, content_type = OCTETS,
             headers(("etag" = String, description = "The digest, quoted"))),
-        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = OCTETS),
+        (status = 206, description = "The range that was asked for", body = docs::Octets, content_type = OCTETS),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged
     )
@@ -97,7 +100,7 @@ pub(super) async fn get(
 /// Keeps a content, so that it can be published, by itself or in a folder.
 #[utoipa::path(
     put, path = "/contents/{digest}", tag = "contents", security(("token" = [])), params(DigestPath),
-    request_body(content = Vec<u8>, content_type = OCTETS),
+    request_body(content = docs::Octets, content_type = OCTETS),
     responses(
         (status = 201, description = "It is there now"), (status = 204, description = "It was there already"),
         docs::Any, docs::Publishing, docs::Uploading

@@ -13,7 +13,7 @@ use super::super::deltas::Delta;
 use super::super::extract::Query;
 use super::super::names::Timeline;
 use super::super::problem::{Refusal, kinds};
-use super::super::range::{Meta, etag};
+use super::super::range::{self, Meta, etag};
 use super::super::{Shared, accept, docs};
 use super::contents::RangeHeaders;
 use super::{ASK, names};
@@ -137,15 +137,15 @@ pub(in super::super) async fn find(
     get, path = "/delta/between", tag = "deltas", security((), ("token" = [])), params(BetweenQuery, RangeHeaders),
     responses(
         (status = 200, description = "The delta", content(
-            (Vec<u8> = "application/vnd.gmcf"), (Vec<u8> = "application/vnd.gmcf.patch"),
-            (Vec<u8> = "application/vnd.gmcf.update")),
+            (docs::Octets = "application/vnd.gmcf"), (docs::Octets = "application/vnd.gmcf.patch"),
+            (docs::Octets = "application/vnd.gmcf.update")),
             headers(
                 ("etag" = String, description = "Digest of the bytes, quoted"),
                 ("gmcf-version" = String, description = "The version that it leads to"),
                 ("gmcf-chain" = u32, description = "For a chain: how many GMCF files follow each other"))),
         (status = 206, description = "The range that was asked for", content(
-            (Vec<u8> = "application/vnd.gmcf"), (Vec<u8> = "application/vnd.gmcf.patch"),
-            (Vec<u8> = "application/vnd.gmcf.update"))),
+            (docs::Octets = "application/vnd.gmcf"), (docs::Octets = "application/vnd.gmcf.patch"),
+            (docs::Octets = "application/vnd.gmcf.update"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged, docs::Making
     )
@@ -166,12 +166,14 @@ pub(super) async fn between(
     accept::choose(&headers, &[kind])?;
     let delta = app.deltas.get(wanted.key).await?;
     app.asked.client(&headers, &query.name, query.from.as_ref());
-    if method != Method::HEAD {
-        app.asked.delta(wanted.key, wanted.whole, delta.bytes.len() as u64);
-    }
     let cache = if query.to.is_some() { app.forever() } else { ASK };
     let meta = Meta { kind, etag: delta.etag.clone(), cache };
-    let mut response = meta.answer(&headers, &delta.bytes)?;
+    let part = range::part(&headers, &meta.etag, delta.bytes.len() as u64)?;
+    if method != Method::HEAD {
+        let (sent, last) = part.sent(delta.bytes.len() as u64);
+        app.asked.delta(wanted.key, if last { wanted.whole } else { 0 }, sent);
+    }
+    let mut response = meta.send(&part, &delta.bytes);
     lead(&mut response, &wanted, &delta);
     Ok(response)
 }

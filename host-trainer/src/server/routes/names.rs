@@ -85,7 +85,7 @@ pub(super) async fn versions(
     get, path = "/names/{name}/latest", tag = "versions", security((), ("token" = [])), params(NamePath),
     responses(
         (status = 200, description = "The statement", content(
-            (serde_json::Value = "application/json"), (Vec<u8> = "application/vnd.gmcf.statement")),
+            (serde_json::Value = "application/json"), (docs::Octets = "application/vnd.gmcf.statement")),
             headers(("etag" = String, description = "For `If-None-Match`, and for `If-Match` of what publishes"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Tagged
@@ -108,7 +108,7 @@ pub(super) async fn latest(
     get, path = "/names/{name}/versions/{version}", tag = "versions", security((), ("token" = [])), params(VersionPath),
     responses(
         (status = 200, description = "The statement", content(
-            (serde_json::Value = "application/json"), (Vec<u8> = "application/vnd.gmcf.statement")),
+            (serde_json::Value = "application/json"), (docs::Octets = "application/vnd.gmcf.statement")),
             headers(("etag" = String, description = "For `If-None-Match`"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Tagged
@@ -131,9 +131,9 @@ pub(super) async fn version(
     get, path = "/names/{name}/versions/{version}/content", tag = "versions", security((), ("token" = [])),
     params(VersionPath, contents::RangeHeaders),
     responses(
-        (status = 200, description = "The content", body = Vec<u8>, content_type = OCTETS,
+        (status = 200, description = "The content", body = docs::Octets, content_type = OCTETS,
             headers(("etag" = String, description = "The digest, quoted"))),
-        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = OCTETS),
+        (status = 206, description = "The range that was asked for", body = docs::Octets, content_type = OCTETS),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged
     )
@@ -156,9 +156,9 @@ pub(super) async fn content(
     params(VersionPath, contents::RangeHeaders),
     responses(
         (status = 200, description = "The manifest", content(
-            (Vec<u8> = "application/vnd.gmcf.tree"), (crate::wire::TreeRecord = "application/json"))),
+            (docs::Octets = "application/vnd.gmcf.tree"), (crate::wire::TreeRecord = "application/json"))),
         (status = 206, description = "The range that was asked for", content(
-            (Vec<u8> = "application/vnd.gmcf.tree"), (Vec<u8> = "application/json"))),
+            (docs::Octets = "application/vnd.gmcf.tree"), (docs::Octets = "application/json"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged
     )

@@ -23,10 +23,11 @@ use crate::wire::{OCTETS, PublishRecord, RollbackRecord, SAID, VersionRecord};
 pub(super) struct PublishHeaders {
     /// The statement, signed by the publisher, as hexadecimal digits; it must say what the request says
     #[serde(rename = "gmcf-statement")]
-    #[param(pattern = "^([0-9a-f]{2}){1,512}$")]
+    #[param(value_type = String, required = false, pattern = "^([0-9a-f]{2}){1,512}$")]
     statement: Option<String>,
     /// Entity tag of GET /names/{name}/latest: if another version counts by now, nothing is published
     #[serde(rename = "if-match")]
+    #[param(value_type = String, required = false)]
     if_match: Option<String>,
 }
 
@@ -37,6 +38,7 @@ pub(super) struct PublishHeaders {
 pub(super) struct MatchHeaders {
     /// Entity tag of GET /names/{name}/latest: if another version counts by now, nothing is published
     #[serde(rename = "if-match")]
+    #[param(value_type = String, required = false)]
     if_match: Option<String>,
 }
 
@@ -167,7 +169,7 @@ fn parse_statement(text: &str) -> Result<Signed, Refusal> {
 /// version counts.
 #[utoipa::path(
     put, path = "/names/{name}/versions/{version}", tag = "versions", security(("token" = [])),
-    params(VersionPath, PublishHeaders), request_body(content = Vec<u8>, content_type = OCTETS),
+    params(VersionPath, PublishHeaders), request_body(content = docs::Octets, content_type = OCTETS),
     responses(
         (status = 201, description = "It is published, and counts", body = VersionRecord, headers(
             ("location" = String, description = "Where its statement is"),

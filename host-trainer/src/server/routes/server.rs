@@ -53,8 +53,8 @@ pub(super) async fn status(
 #[utoipa::path(
     get, path = "/base/{model}", tag = "deltas", security((), ("token" = [])), params(BasePath, RangeHeaders),
     responses(
-        (status = 200, description = "The model", body = Vec<u8>, content_type = GMCF),
-        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = GMCF),
+        (status = 200, description = "The model", body = docs::Octets, content_type = GMCF),
+        (status = 206, description = "The range that was asked for", body = docs::Octets, content_type = GMCF),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged
     )

@@ -47,9 +47,9 @@ pub(super) struct FromQuery {
     get, path = "/trees/{root}", tag = "contents", security((), ("token" = [])), params(RootPath, RangeHeaders),
     responses(
         (status = 200, description = "The manifest", content(
-            (Vec<u8> = "application/vnd.gmcf.tree"), (TreeRecord = "application/json"))),
+            (docs::Octets = "application/vnd.gmcf.tree"), (TreeRecord = "application/json"))),
         (status = 206, description = "The range that was asked for", content(
-            (Vec<u8> = "application/vnd.gmcf.tree"), (Vec<u8> = "application/json"))),
+            (docs::Octets = "application/vnd.gmcf.tree"), (docs::Octets = "application/json"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged
     )
@@ -69,7 +69,7 @@ pub(super) async fn get(
 /// Keeps the manifest of a tree, whose contents must be there.
 #[utoipa::path(
     put, path = "/trees/{root}", tag = "contents", security(("token" = [])), params(RootPath),
-    request_body(content = Vec<u8>, content_type = MANIFEST),
+    request_body(content = docs::Octets, content_type = MANIFEST),
     responses(
         (status = 201, description = "It is there now"), (status = 204, description = "It was there already"),
         docs::Any, docs::Publishing, docs::Uploading
@@ -136,8 +136,8 @@ async fn check_contents(app: &Shared, tree: &Tree) -> Result<(), Refusal> {
     get, path = "/trees/{root}/patch", tag = "deltas", security((), ("token" = [])),
     params(RootPath, FromQuery, RangeHeaders),
     responses(
-        (status = 200, description = "The patch", body = Vec<u8>, content_type = PATCH),
-        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = PATCH),
+        (status = 200, description = "The patch", body = docs::Octets, content_type = PATCH),
+        (status = 206, description = "The range that was asked for", body = docs::Octets, content_type = PATCH),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged, docs::Making
     )
@@ -157,8 +157,8 @@ pub(super) async fn patch(
 #[utoipa::path(
     get, path = "/trees/{root}/pack", tag = "deltas", security((), ("token" = [])), params(RootPath, RangeHeaders),
     responses(
-        (status = 200, description = "The pack", body = Vec<u8>, content_type = PACK),
-        (status = 206, description = "The range that was asked for", body = Vec<u8>, content_type = PACK),
+        (status = 200, description = "The pack", body = docs::Octets, content_type = PACK),
+        (status = 206, description = "The range that was asked for", body = docs::Octets, content_type = PACK),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Ranged, docs::Making
     )
@@ -175,11 +175,6 @@ pub(super) async fn pack(
 }
 
 async fn made(app: &Shared, headers: &HeaderMap, key: DeltaKey, kind: &'static str) -> Result<Response, Refusal> {
-    for root in [Some(key.to), key.from].into_iter().flatten() {
-        if app.store.tree(&root).await?.is_none() {
-            return Err(Refusal::missing(format!("tree {root} is not there")));
-        }
-    }
     let delta = app.deltas.get(key).await?;
     let meta = Meta { kind, etag: delta.etag.clone(), cache: app.forever() };
     meta.answer(headers, &delta.bytes)

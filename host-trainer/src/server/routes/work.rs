@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::super::body::Spooled;
 use super::super::deltas;
 use super::super::extract::{Json, Query};
 use super::super::problem::{Refusal, kinds};
@@ -25,7 +27,7 @@ use crate::tree::Digest;
 use crate::wire::{CHAIN, GMCF, OCTETS, VERSION};
 
 /// Signs of a field of a form, at most.
-const MAX_FIELD: u64 = 256;
+const MAX_FIELD: usize = 256;
 
 /// Bytes of a form beside the contents in it, at most.
 const BETWEEN: u64 = 1 << 16;
@@ -115,15 +117,16 @@ pub(super) struct ApplyQuery {
 /// What came in a form.
 #[derive(Default)]
 struct Form {
-    contents: Vec<(&'static str, Bytes)>,
+    contents: Vec<(&'static str, Spooled)>,
     profile: Option<ProfileName>,
     base: Option<bool>,
 }
 
 impl Form {
     /// Reads a form with these parts of contents; with `profile` and `base`, if `coding`.
-    async fn read(request: Request, parts: &[&'static str], coding: bool, limit: u64) -> Result<Self, Refusal> {
-        let broken = |error: axum::extract::multipart::MultipartError| body::refusal(&error);
+    async fn read(app: &Shared, request: Request, parts: &[&'static str], coding: bool) -> Result<Self, Refusal> {
+        let broken = |error: MultipartError| body::refusal(&error);
+        let limit = app.settings.max_job;
         // What stands between the parts counts, too.
         let most = limit * parts.len() as u64 + BETWEEN;
         let request = request.map(|body| body::at_most(body, most));
@@ -133,29 +136,30 @@ impl Form {
         let mut read = Self::default();
         while let Some(mut field) = form.next_field().await.map_err(broken)? {
             let name = field.name().unwrap_or_default().to_string();
-            let part = parts.iter().find(|part| **part == name).copied();
-            let limit = if part.is_some() { limit } else { MAX_FIELD };
-            let mut bytes = Vec::new();
-            while let Some(chunk) = field.chunk().await.map_err(broken)? {
-                if (bytes.len() + chunk.len()) as u64 > limit {
-                    return Err(body::too_large(limit));
+            if let Some(part) = parts.iter().find(|part| **part == name) {
+                if read.contents.iter().any(|(name, _)| name == part) {
+                    return Err(Refusal::bad(format!("the form has `{part}` twice")));
                 }
-                bytes.extend_from_slice(&chunk);
+                read.contents.push((part, app.spool.take_stream(field, limit).await?));
+                continue;
             }
-            let text =
-                || std::str::from_utf8(&bytes).map_err(|_| Refusal::bad(format!("`{name}` of the form is no text")));
-            match (part, name.as_str()) {
-                (Some(part), _) if read.content(part).is_none() => read.contents.push((part, bytes.into())),
-                (Some(part), _) => return Err(Refusal::bad(format!("the form has `{part}` twice"))),
-                (None, "profile") if coding => read.profile = Some(batch::profile(text()?)?),
-                (None, "base") if coding => {
-                    let base = text()?.parse().map_err(|_| Refusal::bad("`base` is `true` or `false`"))?;
-                    read.base = Some(base);
+            let mut text = Vec::new();
+            while let Some(chunk) = field.chunk().await.map_err(broken)? {
+                if text.len() + chunk.len() > MAX_FIELD {
+                    return Err(Refusal::bad(format!("`{}` of the form is too long", name.escape_debug())));
+                }
+                text.extend_from_slice(&chunk);
+            }
+            let text = String::from_utf8_lossy(&text);
+            match name.as_str() {
+                "profile" if coding => read.profile = Some(batch::profile(&text)?),
+                "base" if coding => {
+                    read.base = Some(text.parse().map_err(|_| Refusal::bad("`base` is `true` or `false`"))?);
                 }
                 _ => {
                     let more = if coding { ", profile, base" } else { "" };
-                    let name = name.escape_debug();
-                    let detail = format!("the form has a part `{name}`; there are {}{more}", parts.join(", "));
+                    let detail =
+                        format!("the form has a part `{}`; there are {}{more}", name.escape_debug(), parts.join(", "));
                     return Err(Refusal::bad(detail));
                 }
             }
@@ -163,12 +167,15 @@ impl Form {
         Ok(read)
     }
 
-    fn content(&self, part: &str) -> Option<&Bytes> {
-        self.contents.iter().find(|(name, _)| *name == part).map(|(_, bytes)| bytes)
+    async fn content(&self, part: &str) -> Result<Option<Bytes>, Refusal> {
+        match self.contents.iter().find(|(name, _)| *name == part) {
+            Some((_, content)) => content.read().await.map(Some),
+            None => Ok(None),
+        }
     }
 
-    fn needed(&self, part: &str) -> Result<Bytes, Refusal> {
-        self.content(part).cloned().ok_or_else(|| Refusal::bad(format!("the form has no part `{part}`")))
+    async fn needed(&self, part: &str) -> Result<Bytes, Refusal> {
+        self.content(part).await?.ok_or_else(|| Refusal::bad(format!("the form has no part `{part}`")))
     }
 }
 
@@ -213,11 +220,11 @@ struct Coding {
 #[utoipa::path(
     post, path = "/delta/compress", tag = "deltas", security((), ("token" = [])), params(CompressQuery),
     request_body(content(
-        (CompressForm = "multipart/form-data"), (Vec<u8> = "application/octet-stream"),
+        (CompressForm = "multipart/form-data"), (docs::Octets = "application/octet-stream"),
         (CompressRecord = "application/json"))),
     responses(
         (status = 200, description = "The GMCF file, or the record of the transfer", content(
-            (Vec<u8> = "application/vnd.gmcf"), (serde_json::Value = "application/json"))),
+            (docs::Octets = "application/vnd.gmcf"), (serde_json::Value = "application/json"))),
         docs::Any, docs::Publishing, docs::Uploading, docs::Finding, docs::Choosing, docs::Changing, docs::Making
     )
 )]
@@ -231,21 +238,20 @@ pub(super) async fn compress(
     app.grants.may_read(&headers, name).await?;
     let offers = [GMCF, "application/json"];
     let record = accept::choose(&headers, &offers)? == 1;
-    let _seat = app.jobs.seat().await?;
     match sent(&headers, true)? {
         Sent::Form => {
             no_query(query.name.is_some() || query.from.is_some() || query.version.is_some())?;
-            let form = Form::read(request, &["new", "old"], true, app.settings.max_job).await?;
+            let form = Form::read(&app, request, &["new", "old"], true).await?;
+            let _seat = app.jobs.seat().await?;
             let coding = Coding {
                 names: Names::default(),
-                old: form.content("old").cloned(),
+                old: form.content("old").await?,
                 profile: form.profile.or(query.profile).unwrap_or_default(),
                 base: form.base.or(query.base).unwrap_or(false),
             };
-            made(&app, form.needed("new")?, coding, record).await
+            made(&app, form.needed("new").await?, coding, record).await
         }
         Sent::Octets => {
-            let old = old_content(&app, query.name.as_ref(), query.from.as_ref()).await?;
             let publish = match (&query.name, &query.version) {
                 (_, None) => None,
                 (Some(name), Some(version)) => {
@@ -254,15 +260,16 @@ pub(super) async fn compress(
                 }
                 (None, Some(_)) => return Err(Refusal::bad("`version` needs `name`")),
             };
+            let old = stored_digest(&app, query.name.as_ref(), query.from.as_ref()).await?;
             let spooled = app.spool.take(request.into_body(), app.settings.max_job).await?;
-            let new = tokio::fs::read(spooled.path()).await.map_err(crate::store::StoreError::Spool)?;
+            let _seat = app.jobs.seat().await?;
             let coding = Coding {
                 names: transfer_names(query.name.as_ref(), query.from.as_ref(), query.version.as_ref()),
-                old,
+                old: old_content(&app, old).await?,
                 profile: query.profile.unwrap_or_default(),
                 base: query.base.unwrap_or(false),
             };
-            let response = made(&app, new.into(), coding, record).await?;
+            let response = made(&app, spooled.read().await?, coding, record).await?;
             if let Some(named) = publish {
                 // What publishing says of the version is in the version's own statement.
                 publish::keep_and_publish(&app, &headers, named, &spooled, None).await?;
@@ -286,8 +293,8 @@ fn transfer_names(name: Option<&Name>, from: Option<&Version>, to: Option<&Versi
     Names { content: name.map(ToString::to_string), from: text(from), to: text(to) }
 }
 
-/// The content of a version, to make a delta against or to apply one to.
-async fn old_content(app: &Shared, name: Option<&Name>, from: Option<&Version>) -> Result<Option<Bytes>, Refusal> {
+/// The digest of a version, to make a delta against or to apply one to.
+async fn stored_digest(app: &Shared, name: Option<&Name>, from: Option<&Version>) -> Result<Option<Digest>, Refusal> {
     let (name, from) = match (name, from) {
         (Some(name), Some(from)) => (name, from),
         (_, None) => return Ok(None),
@@ -299,7 +306,14 @@ async fn old_content(app: &Shared, name: Option<&Name>, from: Option<&Version>) 
         let detail = format!("versions of `{name}` are folders: GET /delta/between has patches of them");
         return Err(Refusal::unfit(kinds::OTHER_KIND, detail));
     }
-    content(app, &said.digest).await.map(Some)
+    Ok(Some(said.digest))
+}
+
+async fn old_content(app: &Shared, digest: Option<Digest>) -> Result<Option<Bytes>, Refusal> {
+    match digest {
+        Some(digest) => content(app, &digest).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 async fn content(app: &Shared, digest: &Digest) -> Result<Bytes, Refusal> {
@@ -358,10 +372,7 @@ async fn stored(app: &Shared, headers: &HeaderMap, said: &CompressRecord, record
         }
         let took = start.elapsed();
         let new = content(app, &wanted.key.to).await?;
-        let old = match &wanted.key.from {
-            Some(from) => Some(content(app, from).await?),
-            None => None,
-        };
+        let old = old_content(app, wanted.key.from).await?;
         let to: Option<Version> = wanted.version.to_str().ok().and_then(|version| version.parse().ok());
         let names = transfer_names(Some(&said.name), said.from.as_ref(), to.as_ref());
         let is_delta = codec::is_delta(&delta.bytes).unwrap_or(old.is_some());
@@ -380,10 +391,10 @@ async fn stored(app: &Shared, headers: &HeaderMap, said: &CompressRecord, record
 /// A form has both as parts; octets are a delta of a version that is there. A chain is one delta after the other.
 #[utoipa::path(
     post, path = "/delta/apply", tag = "deltas", security((), ("token" = [])), params(ApplyQuery),
-    request_body(content((ApplyForm = "multipart/form-data"), (Vec<u8> = "application/octet-stream"),
-        (Vec<u8> = "application/vnd.gmcf"))),
+    request_body(content((ApplyForm = "multipart/form-data"), (docs::Octets = "application/octet-stream"),
+        (docs::Octets = "application/vnd.gmcf"))),
     responses(
-        (status = 200, description = "The content", body = Vec<u8>, content_type = OCTETS),
+        (status = 200, description = "The content", body = docs::Octets, content_type = OCTETS),
         docs::Any, docs::Reading, docs::Uploading, docs::Finding, docs::Choosing
     )
 )]
@@ -395,17 +406,19 @@ pub(super) async fn apply(
 ) -> Result<Response, Refusal> {
     app.grants.may_read(&headers, query.name.as_ref()).await?;
     accept::choose(&headers, &[OCTETS])?;
-    let _seat = app.jobs.seat().await?;
     let limit = app.settings.max_job;
-    let (delta, old) = match sent(&headers, false)? {
+    let (delta, old, _seat) = match sent(&headers, false)? {
         Sent::Form => {
             no_query(query.name.is_some() || query.from.is_some())?;
-            let form = Form::read(request, &["delta", "old"], false, limit).await?;
-            (form.needed("delta")?, form.content("old").cloned())
+            let form = Form::read(&app, request, &["delta", "old"], false).await?;
+            let seat = app.jobs.seat().await?;
+            (form.needed("delta").await?, form.content("old").await?, seat)
         }
         _ => {
-            let old = old_content(&app, query.name.as_ref(), query.from.as_ref()).await?;
-            (body::read(request.into_body(), limit).await?, old)
+            let old = stored_digest(&app, query.name.as_ref(), query.from.as_ref()).await?;
+            let spooled = app.spool.take(request.into_body(), limit).await?;
+            let seat = app.jobs.seat().await?;
+            (spooled.read().await?, old_content(&app, old).await?, seat)
         }
     };
     let longest = u32::try_from(limit).unwrap_or(u32::MAX);
