@@ -2,9 +2,13 @@
 #![cfg(feature = "fleet")]
 
 mod backend;
+mod hostile;
+mod kill;
 mod precompute;
+mod processes;
 mod s3;
 mod store;
+mod two_servers;
 
 /// Runs `work` to its end.
 fn run<T>(work: impl Future<Output = T>) -> T {
