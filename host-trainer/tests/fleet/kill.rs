@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -199,15 +200,48 @@ fn killed_servers_lose_nothing_that_was_acknowledged() {
         }
         server.check().await;
     });
+    println!("{} unfinished objects are left", unfinished(&folder.join("store")));
 }
 
-/// Starts `command`, kills it at a random moment within `whole`; whether it had ended well before.
-fn killed(mut command: Command, random: &mut Random, whole: Duration) -> bool {
+/// Files that were being written when their server was killed: no object has such a name.
+fn unfinished(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { unfinished(&path) } else { usize::from(path.to_str().unwrap().contains('#')) })
+        .sum()
+}
+
+/// Starts `command`, kills it at a random moment within `whole`; whether it had ended well before. Until then `look` is
+/// called again and again.
+fn killed(mut command: Command, random: &mut Random, whole: Duration, look: impl Fn() + Sync) -> bool {
+    let (end, done) = (moment(random, whole), AtomicBool::new(false));
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(moment(random, whole));
-    // It may have ended by itself.
-    let _ = child.kill();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                look();
+                std::thread::sleep(Duration::from_millis(3));
+            }
+        });
+        std::thread::sleep(end);
+        // It may have ended by itself.
+        let _ = child.kill();
+        done.store(true, Ordering::Relaxed);
+    });
     child.wait().unwrap().success()
+}
+
+/// The root of a folder as a program sees it that has opened it and goes on reading, whatever happens to its name.
+#[cfg(target_os = "linux")]
+fn root_of_open(folder: &Path) -> Digest {
+    use std::os::fd::AsRawFd;
+    let open = std::fs::File::open(folder).unwrap();
+    tree(&Path::new("/proc/self/fd").join(open.as_raw_fd().to_string()).join(".")).root()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn root_of_open(folder: &Path) -> Digest {
+    tree(folder).root()
 }
 
 fn succeeds(mut command: Command) -> Duration {
@@ -244,12 +278,18 @@ fn killed_clients_leave_whole_folders() {
         assert_eq!(tree(&target).root(), roots[&version]);
     }
     println!("a sync takes {} ms", whole.as_millis());
-    let (mut holds, mut finished) = (2, 0);
+    let (mut holds, mut finished, mut looked) = (2, 0, 0);
     for _ in 0..kills(40) {
         let wanted = 1 + (holds + random.below(VERSIONS - 1)) % VERSIONS;
-        let ended = killed(sync(wanted), &mut random, whole);
+        let whole_one = |found| found == roots[&holds] || found == roots[&wanted];
+        let looks = AtomicU64::new(0);
+        let ended = killed(sync(wanted), &mut random, whole, || {
+            assert!(whole_one(root_of_open(&target)), "neither version {holds} nor {wanted} while it runs");
+            looks.fetch_add(1, Ordering::Relaxed);
+        });
+        looked += looks.into_inner();
         let found = tree(&target).root();
-        assert!(found == roots[&holds] || found == roots[&wanted], "neither version {holds} nor {wanted}");
+        assert!(whole_one(found), "neither version {holds} nor {wanted}");
         assert!(!ended || found == roots[&wanted], "it said that it was done");
         finished += u64::from(ended);
         if found == roots[&wanted] {
@@ -262,9 +302,7 @@ fn killed_clients_leave_whole_folders() {
             assert_eq!(tree(&target).root(), roots[&holds], "after a kill");
         }
     }
-    println!("{finished} had ended before they were killed");
-    let left: Vec<_> = std::fs::read_dir(folder.join("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    println!("beside the folder: {left:?}");
+    println!("{finished} had ended before they were killed; the folder was looked at {looked} times meanwhile");
 
     lay(&source, VERSIONS + 1);
     let whole = succeeds(snapshot(&client, &source, "tree", &(VERSIONS + 1).to_string()));
@@ -273,7 +311,7 @@ fn killed_clients_leave_whole_folders() {
         let version = VERSIONS + 2 + number;
         lay(&source, version);
         let wanted = tree(&source).root();
-        let ended = killed(snapshot(&client, &source, "tree", &version.to_string()), &mut random, whole);
+        let ended = killed(snapshot(&client, &source, "tree", &version.to_string()), &mut random, whole, || {});
         if !ended {
             succeeds(snapshot(&client, &source, "tree", &version.to_string()));
         }
