@@ -244,6 +244,29 @@ fn check_chain(headers: &[Header], old: Option<&[u8]>, max_size: u32) -> Result<
     chain.check(base.as_ref(), limits).map(|_| ())
 }
 
+/// The containers of a chain that follow each other in one file. A container of version 1 stands alone.
+///
+/// # Errors
+/// [`CodecError::Refused`] for a chain that ends within a container. What is no container at all is one link: whoever
+/// applies it says what is wrong with it.
+pub fn links(chain: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
+    let (mut links, mut rest) = (Vec::new(), chain);
+    while !rest.is_empty() || links.is_empty() {
+        let (header, header_len) = match Header::parse(rest) {
+            Ok(parsed) => parsed,
+            Err(_) if links.is_empty() => return Ok(vec![chain]),
+            Err(error) => return Err(error.into()),
+        };
+        let len = header_len as u64 + u64::from(header.payload_len);
+        let Some((link, behind)) = usize::try_from(len).ok().and_then(|len| rest.split_at_checked(len)) else {
+            return Err(wrong_length("payload", len, rest.len() as u64).into());
+        };
+        links.push(link);
+        rest = behind;
+    }
+    Ok(links)
+}
+
 /// Whether `container` rebuilds a content from an old one.
 ///
 /// # Errors

@@ -278,3 +278,42 @@ impl From<&Tree> for TreeRecord {
         Self { root: tree.root(), files: tree.files() as u64, len: tree.len(), entries: entries.collect() }
     }
 }
+
+/// A delta that is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeltaRecord {
+    /// Version that it leads from; none where it needs nothing.
+    #[schema(value_type = Option<String>)]
+    pub from: Option<Version>,
+    /// Version that it leads to.
+    #[schema(value_type = String)]
+    pub to: Version,
+    /// For whom: `tiny`, `small-base` and so on for files, `patch` or `pack` for folders.
+    pub form: String,
+    /// Its bytes.
+    pub len: u64,
+    /// Times that it was asked for.
+    pub times: u64,
+}
+
+/// Clients that run a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RunningRecord {
+    /// The version; none for those that had nothing.
+    #[schema(value_type = Option<String>)]
+    pub version: Option<Version>,
+    /// How many named it when they last asked.
+    pub clients: u64,
+}
+
+/// What is known of those who follow a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FleetRecord {
+    /// The name.
+    #[schema(value_type = String)]
+    pub name: Name,
+    /// Deltas between its versions that are kept, at most 1,024: those that were asked for most.
+    pub deltas: Vec<DeltaRecord>,
+    /// Clients by the version that they have.
+    pub clients: Vec<RunningRecord>,
+}

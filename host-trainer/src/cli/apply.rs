@@ -15,11 +15,12 @@ pub(super) fn run(args: &ApplyArgs) -> Result<(), CliError> {
     one_stdout(&args.output, args.record.json)?;
     let containers = args.containers.iter().map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
     let old = args.old.as_deref().map(read).transpose()?;
-    let chain: Vec<&[u8]> = containers.iter().map(Vec::as_slice).collect();
     let names: Vec<String> = args.containers.iter().map(|path| shown(path)).collect();
 
     let start = Instant::now();
     let place = format!("apply {}", names.join(", "));
+    let links = containers.iter().map(|file| codec::links(file)).collect::<Result<Vec<_>, _>>();
+    let chain = links.map_err(CliError::codec(place.as_str()))?.concat();
     let base = Loaded::own(args.base.as_deref(), args.adapter.as_deref())?;
     let new = codec::apply_within(&chain, old.as_deref(), args.max_size, base.resident()?)
         .map_err(CliError::codec(place.as_str()))?;

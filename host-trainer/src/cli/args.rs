@@ -12,6 +12,7 @@ use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::fit_args::FitArgs;
 #[cfg(feature = "fleet")]
 use super::precompute_args::PrecomputeArgs;
+#[cfg(feature = "fleet")]
 use super::serve_args::{ServeArgs, TokenArgs};
 use crate::bench::corpus::Classes;
 use crate::codec::{Format, MAX_SIZE, Profile};
@@ -290,7 +291,7 @@ Examples:
   From a sender who is not trusted with more than 16 MiB:
     gmcf apply up.gmcf --old fw-1.0.bin --max-size 16777216 -o fw-1.1.bin")]
 pub(crate) struct ApplyArgs {
-    /// GMCF files; several are a chain, oldest first
+    /// GMCF files; several are a chain, oldest first. A file may hold a chain itself
     #[arg(required = true)]
     pub(crate) containers: Vec<PathBuf>,
     /// File that the device has now; needed for deltas

@@ -82,11 +82,17 @@ pub enum CliError {
         /// Why.
         source: PushError,
     },
-    /// A store of versions, or a delta of what is in it.
+    /// A store cannot be used.
     #[cfg(feature = "fleet")]
-    Fleet {
-        /// What was being done, and with which store.
-        place: String,
+    Store {
+        /// Why not.
+        source: StoreError,
+    },
+    /// A delta of what is in a store cannot be made.
+    #[cfg(feature = "fleet")]
+    Delta {
+        /// Which store.
+        store: String,
         /// Why not.
         source: DeltaError,
     },
@@ -118,18 +124,20 @@ impl CliError {
         move |source| Self::Codec { place, source }
     }
 
-    /// A [`CliError::Fleet`], for `map_err`.
+    /// A [`CliError::Delta`], or [`CliError::Store`], for `map_err`.
     #[cfg(feature = "fleet")]
     pub fn delta(store: &str) -> impl FnOnce(DeltaError) -> Self + use<> {
-        let place = format!("store `{store}`");
-        move |source| Self::Fleet { place, source }
+        let store = store.to_string();
+        move |source| match source {
+            DeltaError::Store(source) => Self::Store { source },
+            source => Self::Delta { store, source },
+        }
     }
 
-    /// A [`CliError::Fleet`], for `map_err`.
+    /// A [`CliError::Store`], for `map_err`.
     #[cfg(feature = "fleet")]
-    pub fn store(store: &str) -> impl FnOnce(StoreError) -> Self + use<> {
-        let wrap = Self::delta(store);
-        move |source| wrap(source.into())
+    pub fn store(source: StoreError) -> Self {
+        Self::Store { source }
     }
 
     /// The process's exit code, one of [`exit`].
@@ -138,9 +146,11 @@ impl CliError {
         match self {
             Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
+            #[cfg(feature = "fleet")]
+            Self::Store { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
             #[cfg(feature = "fleet")]
-            Self::Fleet { source, .. } => match source {
+            Self::Delta { source, .. } => match source {
                 DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => exit::INTERNAL,
                 _ => exit::INPUT,
             },
@@ -171,7 +181,9 @@ impl CliError {
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
             Self::Internal { .. } => BUG.into(),
             #[cfg(feature = "fleet")]
-            Self::Fleet { source, .. } => hint_for_fleet(source).into(),
+            Self::Store { source } => hint_for_store(source).into(),
+            #[cfg(feature = "fleet")]
+            Self::Delta { source, .. } => hint_for_delta(source).into(),
             #[cfg(feature = "fleet")]
             Self::Client { source: ClientError::Io { action, source, .. }, .. } => {
                 hint_for_io(action, source.kind()).into()
@@ -201,7 +213,9 @@ impl CliError {
             Self::Codec { place, source } => format!("error: {place}: {source}"),
             Self::Push { place, source } => format!("error: {place}: {source}"),
             #[cfg(feature = "fleet")]
-            Self::Fleet { place, source } => format!("error: {place}: {source}"),
+            Self::Store { source } => format!("error: {source}"),
+            #[cfg(feature = "fleet")]
+            Self::Delta { store, source } => format!("error: make deltas of `{store}`: {source}"),
             #[cfg(feature = "fleet")]
             Self::Client { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
@@ -281,19 +295,23 @@ fn hint_for_release(refusal: &update_core::Error) -> &'static str {
 }
 
 #[cfg(feature = "fleet")]
-fn hint_for_fleet(error: &DeltaError) -> &'static str {
+fn hint_for_delta(error: &DeltaError) -> &'static str {
     match error {
-        DeltaError::Store(StoreError::Open { .. }) => {
-            "name a folder that can be written to, or s3://BUCKET[/PREFIX] with AWS_REGION, AWS_ACCESS_KEY_ID, \
-             AWS_SECRET_ACCESS_KEY and, for a service of your own, AWS_ENDPOINT_URL"
-        }
-        DeltaError::Store(StoreError::Object { .. }) => {
-            "check that the store is there and may be written to; for S3: AWS_REGION, AWS_ENDPOINT_URL and credentials"
-        }
-        DeltaError::Store(StoreError::Damaged { .. }) => "restore that object from a copy of the store",
         DeltaError::Missing { .. } => "publish it again; what was published is never removed by gmcf",
         DeltaError::TooLarge { .. } => "allow more, where the machine has the memory: --max-content BYTES",
         DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => BUG,
+        _ => "",
+    }
+}
+
+#[cfg(feature = "fleet")]
+fn hint_for_store(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Open { .. } => "name a folder that can be written to, or s3://BUCKET; `gmcf serve --help` has more",
+        StoreError::Object { .. } => {
+            "check that the store is there and may be written to; for S3: AWS_REGION, AWS_ENDPOINT_URL and credentials"
+        }
+        StoreError::Damaged { .. } => "restore that object from a copy",
         _ => "",
     }
 }

@@ -35,8 +35,6 @@ mod release;
 #[cfg(feature = "fleet")]
 mod rollback;
 #[cfg(feature = "fleet")]
-mod runtime;
-#[cfg(feature = "fleet")]
 mod serve;
 #[cfg(feature = "fleet")]
 mod serve_args;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::CliError;
 use super::output::{Bar, print, print_json};
 use super::precompute_args::PrecomputeArgs;
-use super::runtime::block_on;
+use super::serve::runtime;
 use crate::deltas::{Ahead, precompute};
 use crate::report::format::thousands;
 use crate::store::Store;
@@ -26,7 +26,7 @@ struct Report {
 }
 
 pub(super) fn run(args: &PrecomputeArgs) -> Result<(), CliError> {
-    let store = Store::open(&args.store).map_err(CliError::store(&args.store))?;
+    let store = Store::open(&args.store).map_err(CliError::store)?;
     let ahead = Ahead {
         names: args.names.clone(),
         last: args.last,
@@ -37,9 +37,8 @@ pub(super) fn run(args: &PrecomputeArgs) -> Result<(), CliError> {
     };
     let bar = Bar::new();
     let told = |done: crate::deltas::Done| bar.step("deltas", done.there + done.made, done.planned);
-    let done = block_on(async {
-        precompute(&store, &ahead, |_, done| told(done)).await.map_err(CliError::delta(&args.store))
-    })?;
+    let done = runtime()?.block_on(precompute(&store, &ahead, |_, done| told(done)));
+    let done = done.map_err(CliError::delta(&args.store))?;
     drop(bar);
     let part = args.part.to_string();
     if args.json {

@@ -9,7 +9,6 @@ use tracing_subscriber::EnvFilter;
 use super::CliError;
 use super::key::{public, secret};
 use super::output::print;
-use super::runtime::block_on;
 use super::serve_args::{LogArg, ServeArgs};
 use crate::server::{ServeError, Server, Settings};
 use crate::store::Store;
@@ -17,9 +16,9 @@ use crate::store::Store;
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     let settings = settings(args)?;
     log(args.log);
-    block_on(async {
-        let store = Store::open(&args.store).map_err(CliError::store(&args.store))?;
-        let server = Server::bind(store, settings, &args.listen).await.map_err(failed(&args.store))?;
+    runtime()?.block_on(async {
+        let store = Store::open(&args.store).map_err(CliError::store)?;
+        let server = Server::bind(store, settings, &args.listen).await.map_err(failed)?;
         let stop = signals().map_err(CliError::io("watch for", Path::new("SIGTERM")))?;
         let address = server.local_addr().map_err(CliError::io("listen on", Path::new(&args.listen)))?;
         let scheme = if server.is_secure() { "https" } else { "http" };
@@ -46,8 +45,15 @@ fn settings(args: &ServeArgs) -> Result<Settings, CliError> {
         max_concurrent: args.max_concurrent as usize,
         jobs: args.jobs.map_or(ready.jobs, usize::from),
         cache_bytes: args.cache_bytes,
+        store_deltas: args.store_deltas,
         refresh: Duration::from_millis(args.refresh.into()),
     })
+}
+
+/// What the asynchronous commands run on.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    let failed = |error| CliError::Internal { what: format!("cannot start threads: {error}") };
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(failed)
 }
 
 fn log(form: LogArg) {
@@ -80,14 +86,14 @@ fn signals() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn failed(store: &str) -> impl FnOnce(ServeError) -> CliError {
-    move |error| match error {
+fn failed(error: ServeError) -> CliError {
+    match error {
         ServeError::Listen { address, source } => CliError::Io { action: "listen on", path: address.into(), source },
         ServeError::Tls { path, what } => {
             CliError::Input { path, what, hint: "give a certificate and its key, both as PEM".into() }
         }
         ServeError::Spool(source) => CliError::Io { action: "write", path: std::env::temp_dir(), source },
-        ServeError::Store(source) => CliError::store(store)(source),
+        ServeError::Store(source) => CliError::store(source),
         ServeError::OtherKey => CliError::Usage {
             what: error.to_string(),
             hint: "give the public half of --key as --trust, or leave one of the two out".into(),

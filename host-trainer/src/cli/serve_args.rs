@@ -80,6 +80,9 @@ pub(crate) struct ServeArgs {
     /// Memory for deltas that were asked for last, bytes
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
     pub(crate) cache_bytes: u64,
+    /// Room for deltas in the store, bytes; those that were not asked for the longest go first
+    #[arg(long, value_name = "BYTES", default_value_t = 10 << 30)]
+    pub(crate) store_deltas: u64,
     /// Milliseconds after which the store is asked for versions that other servers have published
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=3_600_000))]
     pub(crate) refresh: u32,

@@ -2,12 +2,12 @@
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::CliError;
 use super::output::{note, print};
-use super::runtime::block_on;
+use super::serve::runtime;
 use super::serve_args::{NewTokenArgs, RevokeArgs, TokenArgs, TokenCommand};
+use crate::report::transfer::now_ms;
 use crate::store::{Grant, Store, Token};
 
 /// Milliseconds of a day.
@@ -25,7 +25,7 @@ pub(super) fn run(args: &TokenArgs) -> Result<(), CliError> {
 fn new(args: &NewTokenArgs) -> Result<(), CliError> {
     let broken = |error| CliError::Internal { what: format!("the system has no randomness: {error}") };
     let token = Token::generate().map_err(broken)?;
-    let created_at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+    let created_at = now_ms();
     let grant = Grant {
         label: args.label.clone(),
         right: args.right.into(),
@@ -33,8 +33,8 @@ fn new(args: &NewTokenArgs) -> Result<(), CliError> {
         created_at,
         expires_at: args.days.map(|days| created_at + u64::from(days) * DAY),
     };
-    let store = Store::open(&args.store).map_err(CliError::store(&args.store))?;
-    block_on(async { store.put_grant(&token, &grant).await.map_err(CliError::store(&args.store)) })?;
+    let store = Store::open(&args.store).map_err(CliError::store)?;
+    runtime()?.block_on(store.put_grant(&token, &grant)).map_err(CliError::store)?;
     print(&format!("{token}\n"))?;
     note("note: it is shown this once; gmcf reads it from GMCF_TOKEN");
     Ok(())
@@ -56,8 +56,8 @@ fn revoke(args: &RevokeArgs) -> Result<(), CliError> {
         hint: "give the whole token, `gmcf_` and 48 hexadecimal digits, and the store that it was made for".into(),
     };
     let token: Token = text.trim().parse().map_err(|()| wrong("this is no token"))?;
-    let store = Store::open(&args.store).map_err(CliError::store(&args.store))?;
-    if !block_on(async { store.revoke(&token).await.map_err(CliError::store(&args.store)) })? {
+    let store = Store::open(&args.store).map_err(CliError::store)?;
+    if !runtime()?.block_on(store.revoke(&token)).map_err(CliError::store)? {
         return Err(wrong("the store knows no such token"));
     }
     print("the token is worthless now\n")

@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::Path;
 
-use codec_core::container::v2::Header;
 use update_core::keys::KEY_LEN;
 
 use super::download::Wanted;
 use super::error::ClientError;
 use super::http::Server;
 use super::sync::Watch;
-use crate::codec::{self, CodecError};
+use crate::codec;
 use crate::history::{Kind, Name, Signed, Version};
 use crate::tree::Digest;
 
@@ -27,19 +26,6 @@ pub struct Fetched {
     pub sent: u64,
     /// Whether they need the old file.
     pub is_delta: bool,
-}
-
-/// Cuts a body into the GMCF files that follow each other in it.
-fn split(mut bytes: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
-    let mut containers = Vec::new();
-    while !bytes.is_empty() {
-        let (header, start) = Header::parse(bytes)?;
-        let len = start + header.payload_len as usize;
-        let (container, rest) = bytes.split_at(len.min(bytes.len()));
-        containers.push(container);
-        bytes = rest;
-    }
-    Ok(containers)
 }
 
 /// What is asked for.
@@ -90,7 +76,7 @@ pub fn fetch(server: &Server, asked: &Asked<'_>, folder: &Path, watch: &dyn Watc
     let (bytes, sent, is_delta) = match server.download(&wanted, limit, folder, &progress) {
         Ok(path) => {
             let body = fs::read(&path).map_err(ClientError::io("read", &path))?;
-            let containers = split(&body)?;
+            let containers = codec::links(&body)?;
             let is_delta = containers.first().is_some_and(|first| codec::is_delta(first).unwrap_or(true));
             watch.progress("applying", 0, 1);
             let old = old.filter(|_| from.is_some());
@@ -109,26 +95,4 @@ pub fn fetch(server: &Server, asked: &Asked<'_>, folder: &Path, watch: &dyn Watc
         return Err(ClientError::WrongDigest { what: "the file", expected, found });
     }
     Ok(Fetched { signed, bytes, from, sent, is_delta })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::codec::{Format, Options, Profile};
-
-    #[test]
-    fn a_chain_is_cut_where_its_files_end() {
-        let options = Options { profile: Profile::Tiny, format: Format::V2, base: None, progress: None };
-        let one: Vec<u8> = (0..2000_u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-        let two = [&one[..], b"two"].concat();
-        let a = codec::compress(&one, None, &options).unwrap().bytes;
-        let b = codec::compress(&two, Some(&one), &options).unwrap().bytes;
-        let both = [&a[..], &b[..]].concat();
-        let parts = split(&both).unwrap();
-        assert_eq!(parts, [&a[..], &b[..]]);
-        assert_eq!(codec::apply(&parts, None).unwrap(), two);
-        assert!(split(&both[..both.len() - 1]).map(|parts| codec::apply(&parts, None)).unwrap().is_err());
-        assert!(split(b"nonsense").is_err());
-        assert!(split(b"").unwrap().is_empty());
-    }
 }

@@ -1,6 +1,6 @@
 //! Removing deltas that nobody asks for.
 
-use super::now;
+use crate::report::transfer::now_ms;
 use crate::store::{Store, StoreError, StoredDelta, Usage};
 
 /// What was removed.
@@ -25,7 +25,7 @@ const FRESH: u64 = 60_000;
 pub async fn evict(store: &Store, usage: &Usage, budget: u64) -> Result<Evicted, StoreError> {
     let kept = store.deltas().await?;
     let mut done = Evicted { left: kept.iter().map(|delta| delta.len).sum(), ..Evicted::default() };
-    for delta in superfluous(kept, usage, budget, now()) {
+    for delta in superfluous(kept, usage, budget, now_ms()) {
         store.delete_delta(&delta.key).await?;
         done.deltas += 1;
         done.bytes += delta.len;

@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use codec_core::container::v2::Header;
 use tokio::runtime::Handle;
 
 use super::DeltaError;
@@ -22,27 +21,6 @@ pub struct Made {
     pub chained: bool,
 }
 
-/// The GMCF files that follow each other in `body`.
-///
-/// # Errors
-/// What is wrong with the first that is none.
-pub fn containers(body: &[u8]) -> Result<Vec<&[u8]>, codec_core::Error> {
-    let (mut rest, mut found) = (body, Vec::new());
-    loop {
-        let (header, header_len) = Header::parse(rest)?;
-        let len = header_len + header.payload_len as usize;
-        let Some((container, behind)) = rest.split_at_checked(len) else {
-            let (need, have) = (len as u64, rest.len() as u64);
-            return Err(codec_core::Error::Truncated { field: "payload", need, have });
-        };
-        found.push(container);
-        if behind.is_empty() {
-            return Ok(found);
-        }
-        rest = behind;
-    }
-}
-
 /// Makes the delta `key` from what is in `store`. With `chains`, deltas in the store that lead there over another content
 /// are taken where they are shorter in all.
 ///
@@ -56,9 +34,9 @@ pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) 
                 Some(from) => Some(content(store, from, max_content).await?),
                 None => None,
             };
-            let direct = blocking(move || container(&new, old.as_deref(), profile, base)).await?;
+            let direct = blocking(move || Ok(compress(&new, old.as_deref(), profile, base)?)).await?;
             let chain = if chains { chain(store, &key).await? } else { None };
-            Ok(shorter(direct.into(), chain))
+            Ok(shorter(direct.bytes.into(), chain))
         }
         Form::Patch => {
             let new = tree(store, key.to).await?;
@@ -105,8 +83,7 @@ async fn chain(store: &Store, key: &DeltaKey) -> Result<Option<Bytes>, DeltaErro
     let Some((_, first, last)) = best else { return Ok(None) };
     let (Some(first), Some(last)) = (store.delta(&first).await?, store.delta(&last).await?) else { return Ok(None) };
     // A link that does without its old content starts the chain anew: what is before it is for nothing.
-    let links = containers(&last).map_err(CodecError::from)?;
-    for link in links {
+    for link in codec::links(&last)? {
         if !codec::is_delta(link)? {
             return Ok(None);
         }
@@ -114,14 +91,17 @@ async fn chain(store: &Store, key: &DeltaKey) -> Result<Option<Bytes>, DeltaErro
     Ok(Some([first, last].concat().into()))
 }
 
-fn container(new: &[u8], old: Option<&[u8]>, profile: Profile, base: bool) -> Result<Vec<u8>, DeltaError> {
-    let base = if base { Shipped::of(profile) } else { None };
-    let base = base.map(Shipped::open).transpose().map_err(CodecError::from)?;
-    let options = Options { profile, format: Format::V2, base, progress: None };
-    let made = codec::compress(new, old, &options)?.bytes;
-    // What does not come back is not served.
-    if codec::apply_within(&[&made], old, new.len() as u32, base)? != new {
-        return Err(DeltaError::Internal("the container rebuilds another content".into()));
+/// Compresses for a device of this profile, which holds the base model that ships for it or none, and sees that it comes
+/// back.
+///
+/// # Errors
+/// Those of [`codec::compress`]; [`CodecError::Internal`] for what does not come back.
+pub fn compress(new: &[u8], old: Option<&[u8]>, profile: Profile, base: bool) -> Result<codec::Compressed, CodecError> {
+    let base = Shipped::of(profile).filter(|_| base).map(Shipped::open).transpose()?;
+    let made = codec::compress(new, old, &Options { profile, format: Format::V2, base, progress: None })?;
+    let len = u32::try_from(new.len()).unwrap_or(u32::MAX);
+    if codec::apply_within(&[&made.bytes], old, len, base)? != new {
+        return Err(CodecError::Internal("the container rebuilds another content".into()));
     }
     Ok(made)
 }
@@ -167,15 +147,16 @@ mod tests {
 
     #[test]
     fn a_chain_is_taken_apart_and_only_served_where_it_is_shorter() {
-        let make = |new: &[u8], old: &[u8]| container(new, Some(old), Profile::Small, false).unwrap();
+        let make = |new: &[u8], old: &[u8]| compress(new, Some(old), Profile::Small, false).unwrap().bytes;
         let (a, b, c) = (b"first content".repeat(20), b"second content".repeat(20), b"third content".repeat(20));
         let (first, second) = (make(&b, &a), make(&c, &b));
         let chain = [first.clone(), second.clone()].concat();
-        let links = containers(&chain).unwrap();
+        let links = codec::links(&chain).unwrap();
         assert_eq!(links, [&first[..], &second]);
         assert_eq!(codec::apply(&links, Some(&a)).unwrap(), c);
-        for cut in 0..chain.len() {
-            assert!(cut == first.len() || containers(&chain[..cut]).is_err(), "{cut}");
+        for cut in (0..chain.len()).filter(|&cut| cut != first.len()) {
+            let applied = codec::links(&chain[..cut]).and_then(|links| codec::apply(&links, Some(&a)));
+            assert!(applied.is_err(), "{cut}");
         }
         let taken = |direct: usize, chain: usize| shorter(vec![0; direct].into(), Some(vec![1; chain].into())).chained;
         assert_eq!([taken(5, 4), taken(5, 5), taken(5, 6)], [true, false, false]);

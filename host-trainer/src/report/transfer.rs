@@ -106,6 +106,12 @@ pub fn rfc3339(time: SystemTime) -> String {
     )
 }
 
+/// The time in milliseconds since 1970-01-01 in UTC.
+#[must_use]
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
 /// Days since 1970-01-01 to (year, month, day) of the Gregorian calendar.
 ///
 /// Hinnant, "chrono-compatible low-level date algorithms", `civil_from_days`, for days >= 0: years start in

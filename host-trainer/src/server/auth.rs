@@ -7,6 +7,7 @@ use moka::future::Cache;
 
 use super::problem::Refusal;
 use crate::history::Name;
+use crate::report::transfer::now_ms;
 use crate::store::{Grant, Right, Store, Token};
 use crate::tree::Digest;
 
@@ -64,7 +65,7 @@ impl Grants {
             }
         };
         let grant = grant.ok_or_else(wrong)?;
-        let now = super::now_ms();
+        let now = now_ms();
         if grant.allows(right, name, now) {
             return Ok(());
         }

@@ -1,6 +1,5 @@
 //! Deltas: from memory, from the store, or made now.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,8 +11,8 @@ use super::jobs::Jobs;
 use super::meter::Meter;
 use super::problem::{Refusal, kinds};
 use super::range::etag;
-use crate::base::{Resident, Shipped};
-use crate::codec::{self, CodecError, Format, Options, Profile};
+use crate::codec::{self, CodecError};
+use crate::deltas::{self, DeltaError};
 use crate::store::{DeltaKey, Form, Store, StoreError};
 use crate::tree::Digest;
 
@@ -28,62 +27,35 @@ pub(super) struct Delta {
     /// Entity tag: of the bytes.
     pub(super) etag: HeaderValue,
     /// GMCF files that follow each other in `bytes`.
-    pub(super) links: u32,
+    pub(super) links: usize,
 }
 
 impl Delta {
-    fn new(bytes: Bytes) -> Self {
-        Self { etag: etag(&Digest::of(&bytes).to_string()), links: 1, bytes }
+    fn new(form: Form, bytes: Bytes) -> Result<Self, DeltaError> {
+        let links = match form {
+            Form::Container { .. } => codec::links(&bytes)?.len(),
+            Form::Patch | Form::Pack => 1,
+        };
+        Ok(Self { etag: etag(&Digest::of(&bytes).to_string()), links, bytes })
     }
 }
-
-/// Why there is no delta.
-#[derive(Debug)]
-pub(super) enum DeltaError {
-    /// The store fails.
-    Store(StoreError),
-    /// A content is not there.
-    Missing(Digest),
-    /// The codec refuses.
-    Codec(CodecError),
-    /// This is not made yet.
-    Unsupported(Form),
-    /// Something broke here.
-    Internal(String),
-}
-
-impl fmt::Display for DeltaError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Store(error) => write!(f, "{error}"),
-            Self::Missing(digest) => write!(f, "content {digest} is not there"),
-            Self::Codec(error) => write!(f, "{error}"),
-            Self::Unsupported(form) => write!(f, "this server does not make a {form}"),
-            Self::Internal(what) => f.write_str(what),
-        }
-    }
-}
-
-impl std::error::Error for DeltaError {}
 
 impl From<&DeltaError> for Refusal {
     fn from(error: &DeltaError) -> Self {
         match error {
-            DeltaError::Store(StoreError::TooLarge { found, limit, .. }) => Self::unfit(
+            DeltaError::TooLarge { found, limit } => Self::unfit(
                 kinds::TOO_LARGE,
                 format!("a content has {found} bytes, deltas are made of at most {limit}; fetch it whole"),
             ),
             DeltaError::Store(StoreError::Object { .. }) => {
                 Self::busy("the store does not answer; try again").of(kinds::STORE).because(error.to_string())
             }
-            DeltaError::Missing(_) => Self::missing(error.to_string()),
-            DeltaError::Codec(CodecError::Internal(_)) | DeltaError::Store(_) | DeltaError::Internal(_) => {
-                Self::internal(error.to_string())
-            }
+            DeltaError::Missing { .. } => Self::missing(error.to_string()),
+            DeltaError::Codec(CodecError::Internal(_))
+            | DeltaError::Store(_)
+            | DeltaError::Patch(_)
+            | DeltaError::Internal(_) => Self::internal(error.to_string()),
             DeltaError::Codec(_) => Self::unfit(kinds::CODEC, error.to_string()),
-            DeltaError::Unsupported(_) => {
-                Self::new(axum::http::StatusCode::NOT_IMPLEMENTED, format!("{error}; fetch the contents instead"))
-            }
         }
     }
 }
@@ -131,51 +103,21 @@ impl Deltas {
     }
 
     async fn find_or_make(&self, key: DeltaKey) -> Result<Delta, DeltaError> {
-        if let Some(bytes) = self.store.delta(&key).await.map_err(DeltaError::Store)? {
-            self.meter.hits.inc();
-            return Ok(Delta::new(bytes));
+        if let Some(bytes) = self.store.delta(&key).await? {
+            match Delta::new(key.form, bytes) {
+                Ok(delta) => {
+                    self.meter.hits.inc();
+                    return Ok(delta);
+                }
+                Err(error) => tracing::warn!(%key, %error, "a stored delta is damaged: it is made again"),
+            }
         }
-        let bytes = self.make(key).await?;
-        self.store.put_delta(&key, bytes.clone()).await.map_err(DeltaError::Store)?;
-        Ok(Delta::new(bytes))
-    }
-
-    async fn make(&self, key: DeltaKey) -> Result<Bytes, DeltaError> {
-        let Form::Container { profile, base } = key.form else { return Err(DeltaError::Unsupported(key.form)) };
-        let new = self.content(&key.to).await?;
-        let old = match &key.from {
-            Some(from) => Some(self.content(from).await?),
-            None => None,
-        };
+        let turn = self.jobs.turn().await.map_err(DeltaError::Internal)?;
         let start = Instant::now();
-        let work = move || compress(&new, old.as_deref(), profile, base);
-        let made = self.jobs.run(work).await.map_err(DeltaError::Internal)?;
+        let made = deltas::make(&self.store, key, self.settings.max_content, true).await?;
+        drop(turn);
         self.meter.computed.observe(start.elapsed().as_secs_f64());
-        made.map(|made| made.bytes.into()).map_err(DeltaError::Codec)
+        self.store.put_delta(&key, made.bytes.clone()).await?;
+        Delta::new(key.form, made.bytes)
     }
-
-    async fn content(&self, digest: &Digest) -> Result<Bytes, DeltaError> {
-        let found = self.store.content(digest, self.settings.max_content).await.map_err(DeltaError::Store)?;
-        found.ok_or(DeltaError::Missing(*digest))
-    }
-}
-
-/// Compresses, and sees that it comes back.
-pub(super) fn compress(
-    new: &[u8],
-    old: Option<&[u8]>,
-    profile: Profile,
-    base: bool,
-) -> Result<codec::Compressed, CodecError> {
-    let base: Option<Resident<'_>> = match Shipped::of(profile).filter(|_| base) {
-        Some(shipped) => Some(shipped.open()?),
-        None => None,
-    };
-    let options = Options { profile, format: Format::V2, base, progress: None };
-    let made = codec::compress(new, old, &options)?;
-    let len = u32::try_from(new.len()).unwrap_or(u32::MAX);
-    if codec::apply_within(&[&made.bytes], old, len, base)? != new {
-        return Err(CodecError::Internal("the container rebuilds another file".into()));
-    }
-    Ok(made)
 }

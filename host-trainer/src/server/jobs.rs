@@ -38,9 +38,14 @@ impl Jobs {
         }
     }
 
+    /// The right to keep a core busy; given back when dropped.
+    pub(super) async fn turn(&self) -> Result<OwnedSemaphorePermit, String> {
+        self.running.clone().acquire_owned().await.map_err(|error| error.to_string())
+    }
+
     /// Runs `work` on a thread of its own, when there is one. Once begun it goes on, whoever still waits for it.
     pub(super) async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
-        let permit = self.running.clone().acquire_owned().await.map_err(|error| error.to_string())?;
+        let permit = self.turn().await?;
         let job = tokio::task::spawn_blocking(move || {
             let done = work();
             drop(permit);

@@ -41,7 +41,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -52,8 +52,9 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use update_core::keys::KEY_LEN;
 
+use crate::deltas::evict;
 use crate::release::keys::SecretKey;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Usage};
 use crate::wire::StatusRecord;
 
 use auth::Grants;
@@ -70,6 +71,10 @@ use usage::Asked;
 const STATUS_AGE: Duration = Duration::from_secs(2);
 /// Between two tellings of what was asked for.
 const TELL: Duration = Duration::from_secs(10);
+/// Of these, between two tidyings of the store.
+const TELLS_A_TIDYING: u32 = 30;
+/// Milliseconds without a word after which a server counts as gone.
+const GONE: u64 = 3_600_000;
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -96,6 +101,8 @@ pub struct Settings {
     pub jobs: usize,
     /// Bytes of memory for deltas that were asked for last.
     pub cache_bytes: u64,
+    /// Bytes of the store for deltas; those that were not asked for the longest go first.
+    pub store_deltas: u64,
     /// How old what is known about a name may be.
     pub refresh: Duration,
 }
@@ -114,6 +121,7 @@ impl Default for Settings {
             max_concurrent: 1024,
             jobs: std::thread::available_parallelism().map_or(1, usize::from),
             cache_bytes: 256 << 20,
+            store_deltas: 10 << 30,
             refresh: Duration::from_secs(1),
         }
     }
@@ -208,8 +216,7 @@ impl App {
         }
         let names = self.names.all().await?;
         let deltas = self.store.deltas().await?;
-        let mut usage = self.store.usage(Some(&self.ids.instance())).await?;
-        usage.merge(self.asked.usage());
+        let usage = self.usage().await?;
         let status = StatusRecord {
             server: env!("CARGO_PKG_VERSION").into(),
             uptime_s: self.started.elapsed().as_secs(),
@@ -225,6 +232,31 @@ impl App {
         };
         *known = Some((Instant::now(), status.clone()));
         Ok(status)
+    }
+
+    /// What all servers of the store were asked for.
+    async fn usage(&self) -> Result<Usage, StoreError> {
+        let mut usage = self.store.usage(Some(&self.ids.instance())).await?;
+        usage.merge(self.asked.usage());
+        Ok(usage)
+    }
+
+    /// Removes deltas that nobody asks for, if there are too many, and gathers what servers that are gone were asked for.
+    async fn tidy(&self) {
+        // Written again, so that nobody takes this server for gone.
+        let kept = self.store.put_usage(&self.ids.instance(), &self.asked.usage()).await;
+        if let Err(error) = kept.and(self.store.gather_usage(GONE).await) {
+            tracing::warn!(%error, "what was asked for is not gathered");
+        }
+        let done = match self.usage().await {
+            Ok(usage) => evict(&self.store, &usage, self.settings.store_deltas).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(done) if done.deltas > 0 => tracing::info!(deltas = done.deltas, bytes = done.bytes, "deltas removed"),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "old deltas are not removed"),
+        }
     }
 
     /// Tells the store what was asked for.
@@ -294,8 +326,11 @@ impl Server {
             let app = app.clone();
             async move {
                 loop {
-                    tokio::time::sleep(TELL).await;
-                    app.tell().await;
+                    for _ in 0..TELLS_A_TIDYING {
+                        tokio::time::sleep(TELL).await;
+                        app.tell().await;
+                    }
+                    app.tidy().await;
                 }
             }
         });
@@ -351,9 +386,4 @@ async fn nowhere(uri: Uri) -> Refusal {
 async fn not_so(method: Method) -> Refusal {
     let detail = format!("`{method}` is not done here; the header `Allow` says what is");
     Refusal::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-}
-
-/// The time in milliseconds since 1970-01-01 in UTC.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::http::HeaderMap;
 
 use crate::history::{Name, Version};
+use crate::report::transfer::now_ms;
 use crate::store::{DeltaKey, Seen, Store, StoreError, Usage, Used};
 use crate::wire::CLIENT;
 
@@ -34,7 +35,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Asked {
     /// Counts a delta, of which `sent` bytes were sent in place of a content of `whole` bytes.
     pub(super) fn delta(&self, key: DeltaKey, whole: u64, sent: u64) {
-        let now = super::now_ms();
+        let now = now_ms();
         let mut deltas = lock(&self.deltas);
         let room = deltas.len() < MAX_DELTAS;
         if let Some(used) = deltas.get_mut(&key) {
@@ -56,7 +57,7 @@ impl Asked {
         if !(1..=MAX_CLIENT).contains(&client.len()) || !client.bytes().all(plain) {
             return;
         }
-        let seen = Seen { name: name.clone(), version: version.cloned(), at: super::now_ms() };
+        let seen = Seen { name: name.clone(), version: version.cloned(), at: now_ms() };
         let mut clients = lock(&self.clients);
         if clients.len() < MAX_CLIENTS || clients.contains_key(client) {
             clients.insert(client.to_string(), seen);

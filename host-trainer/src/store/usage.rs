@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use object_store::ObjectStore;
+use object_store::path::Path;
+use object_store::{ObjectMeta, ObjectStore};
 use serde::{Deserialize, Serialize};
 
 use super::{DeltaKey, Store, StoreError};
 use crate::history::{Name, Version};
+use crate::report::transfer::now_ms;
+
+/// What servers that are gone were asked for.
+const PAST: &str = "past.json";
 
 /// How often a delta was asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,24 +78,58 @@ impl Store {
         self.put(&path, bytes).await
     }
 
+    /// Adds what servers have kept that are gone, those that wrote nothing for `age` milliseconds, into one object. Servers
+    /// that run write more often. Where this is cut off in its middle, some uses count twice.
+    ///
+    /// # Errors
+    /// [`StoreError::Object`], [`StoreError::Damaged`].
+    pub async fn gather_usage(&self, age: u64) -> Result<(), StoreError> {
+        let now = now_ms();
+        let old =
+            |meta: &ObjectMeta| u64::try_from(meta.last_modified.timestamp_millis()).is_ok_and(|at| at + age < now);
+        let mut gone: Vec<ObjectMeta> = self.usages().await?.into_iter().filter(old).collect();
+        let past = self.at(["usage", PAST]);
+        gone.retain(|meta| meta.location != past);
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let mut all = self.usage_at(&past).await?.unwrap_or_default();
+        for meta in &gone {
+            all.merge(self.usage_at(&meta.location).await?.unwrap_or_default());
+        }
+        let bytes = serde_json::to_vec(&all).map_err(|error| StoreError::damaged(&past, error))?;
+        self.put(&past, bytes).await?;
+        for meta in &gone {
+            self.delete(&meta.location).await?;
+        }
+        Ok(())
+    }
+
     /// What all servers but `except` were asked for.
     ///
     /// # Errors
     /// [`StoreError::Object`], [`StoreError::Damaged`].
     pub async fn usage(&self, except: Option<&str>) -> Result<Usage, StoreError> {
-        let at = self.at(["usage"]);
-        let listed: Vec<_> =
-            self.objects.list(Some(&at)).try_collect().await.map_err(StoreError::object("list", &at))?;
         let mut all = Usage::default();
-        for meta in listed {
-            let of = meta.location.filename().and_then(|name| name.strip_suffix(".json"));
-            if of.is_none() || of == except {
-                continue;
-            }
-            if let Some(bytes) = self.read(&meta.location).await? {
-                all.merge(serde_json::from_slice(&bytes).map_err(|error| StoreError::damaged(&meta.location, error))?);
+        for meta in self.usages().await? {
+            if meta.location.filename().and_then(|name| name.strip_suffix(".json")) != except {
+                all.merge(self.usage_at(&meta.location).await?.unwrap_or_default());
             }
         }
         Ok(all)
+    }
+
+    /// What servers have kept.
+    async fn usages(&self) -> Result<Vec<ObjectMeta>, StoreError> {
+        let at = self.at(["usage"]);
+        let listed: Vec<_> =
+            self.objects.list(Some(&at)).try_collect().await.map_err(StoreError::object("list", &at))?;
+        let known = |meta: &ObjectMeta| meta.location.filename().is_some_and(|name| name.ends_with(".json"));
+        Ok(listed.into_iter().filter(known).collect())
+    }
+
+    async fn usage_at(&self, path: &Path) -> Result<Option<Usage>, StoreError> {
+        let Some(bytes) = self.read(path).await? else { return Ok(None) };
+        serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(path, error))
     }
 }

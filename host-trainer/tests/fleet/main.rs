@@ -2,11 +2,13 @@
 #![cfg(feature = "fleet")]
 
 mod backend;
+mod client;
 mod hostile;
 mod kill;
 mod precompute;
 mod processes;
 mod s3;
+mod server;
 mod store;
 mod two_servers;
 

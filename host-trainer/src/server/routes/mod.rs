@@ -3,6 +3,7 @@
 mod batch;
 mod contents;
 mod delta;
+mod fleet;
 mod names;
 mod publish;
 mod server;
@@ -27,6 +28,7 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(names::names))
         .routes(routes!(names::versions, publish::publish_stored))
         .routes(routes!(names::latest))
+        .routes(routes!(fleet::fleet))
         .routes(routes!(names::version, publish::publish_content))
         .routes(routes!(names::content))
         .routes(routes!(names::manifest))
@@ -46,5 +48,5 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
         .routes(routes!(server::readyz))
         .routes(routes!(server::metrics))
         .routes(routes!(server::openapi))
-        .routes(routes!(page::page))
+        .merge(page::all())
 }

@@ -9,10 +9,11 @@ use utoipa::IntoParams;
 
 use super::super::extract::{Json, Nothing, Path, Query};
 use super::super::problem::{Refusal, kinds};
-use super::super::{Shared, accept, body, docs, now_ms, range};
+use super::super::{Shared, accept, body, docs, range};
 use super::names::{self, NamePath, VersionPath};
 use crate::history::{History, Kind, MAX_STATEMENT, Name, Signed, Statement, Version};
 use crate::report::format::hex;
+use crate::report::transfer::now_ms;
 use crate::tree::Digest;
 use crate::wire::{OCTETS, PublishRecord, RollbackRecord, SAID, VersionRecord};
 

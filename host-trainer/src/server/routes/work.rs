@@ -13,7 +13,6 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::Spooled;
-use super::super::deltas;
 use super::super::extract::{Json, Query};
 use super::super::problem::{Refusal, kinds};
 use super::super::{Shared, accept, body, docs};
@@ -21,6 +20,7 @@ use super::delta::{ProfileName, find};
 use super::{ASK, batch, names, publish};
 use crate::base::Shipped;
 use crate::codec::{self, CodecError};
+use crate::deltas;
 use crate::history::{Kind, Name, Version};
 use crate::report::transfer::{Names, TransferRecord};
 use crate::tree::Digest;
@@ -423,29 +423,9 @@ pub(super) async fn apply(
     };
     let longest = u32::try_from(limit).unwrap_or(u32::MAX);
     let work = move || {
-        let links = links(&delta)?;
+        let links = codec::links(&delta)?;
         codec::apply_within(&links, old.as_deref(), longest, None)
     };
     let content = app.jobs.run(work).await.map_err(Refusal::internal)?.map_err(refused)?;
     Ok(octets(OCTETS, content.into()))
-}
-
-/// The GMCF files of a chain, one after the other. One of version 1 stands alone.
-fn links(mut chain: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
-    use codec_core::container::v2::Header;
-    let whole = chain;
-    let mut links = Vec::new();
-    while !chain.is_empty() || links.is_empty() {
-        let (header, header_len) = match Header::parse(chain) {
-            Ok(parsed) => parsed,
-            // Whoever applies it says what it is, and what is wrong with it.
-            Err(_) if links.is_empty() => return Ok(vec![whole]),
-            Err(error) => return Err(error.into()),
-        };
-        let len = (header_len as u64 + u64::from(header.payload_len)).min(chain.len() as u64);
-        let (link, rest) = chain.split_at(len as usize);
-        links.push(link);
-        chain = rest;
-    }
-    Ok(links)
 }

@@ -10,7 +10,7 @@ use super::error::PatchError;
 use super::group::Grouping;
 use super::plan::{Added, Change, Coding, MAX_PLAN, Plan, Reach, Source, mode};
 use super::reference::{Reference, keep};
-use super::search::{Coded, shortest};
+use super::search::shortest;
 use super::{Contents, ID_LEN, MAGIC, MAX_CONTENT, NoContents, Old, Options, flag, read};
 use crate::tree::{Digest, Entry, Node, Tree};
 

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use host_trainer::codec::Profile;
-use host_trainer::deltas::{Deltas, Settings, evict, now};
+use host_trainer::deltas::evict;
 use host_trainer::files::Scratch;
 use host_trainer::history::{History, Kind, Name, Signed, Statement};
+use host_trainer::report::transfer::now_ms;
 use host_trainer::store::{DeltaKey, Form, Grant, Right, Seen, Store, StoreError, Token, Usage, Used};
 use host_trainer::tree::{Digest, Entry, Node, Tree, TreePath};
 
@@ -21,7 +22,7 @@ pub fn file(name: &Name, sequence: u64, version: &str, content: &[u8]) -> Signed
         digest: Digest::of(content),
         len: content.len() as u64,
         rollback: false,
-        published_at: now(),
+        published_at: now_ms(),
     };
     Signed::new(statement, None)
 }
@@ -215,7 +216,7 @@ pub async fn deltas_are_listed_and_deleted(at: Backend) {
     }
     at.write("deltas/README", b"who wrote this?").await;
     let listed = |found: Vec<host_trainer::store::StoredDelta>| {
-        assert!(found.iter().all(|delta| delta.made_at.abs_diff(now()) < 3_600_000), "made just now");
+        assert!(found.iter().all(|delta| delta.made_at.abs_diff(now_ms()) < 3_600_000), "made just now");
         let mut found: Vec<_> = found.iter().map(|delta| (delta.key, delta.len)).collect();
         found.sort();
         found
@@ -242,7 +243,7 @@ pub async fn deltas_that_nobody_uses_are_evicted(at: Backend) {
     for key in &keys {
         store.put_delta(key, vec![0; 10].into()).await.unwrap();
     }
-    let used = Usage { deltas: [(keys[0], Used { times: 1, last: now() })].into(), ..Usage::default() };
+    let used = Usage { deltas: [(keys[0], Used { times: 1, last: now_ms() })].into(), ..Usage::default() };
     let done = evict(&store, &used, 0).await.unwrap();
     assert_eq!((done.deltas, done.left), (0, 30), "they were made in this minute");
     if at.local {
@@ -307,24 +308,6 @@ pub async fn damaged_objects_are_named(at: Backend) {
     at.write("usage/one.json", b"[]").await;
     damaged(store.usage(None).await.unwrap_err(), "usage/one.json");
     assert_eq!(store.usage(Some("one")).await.unwrap(), Usage::default());
-}
-
-pub async fn damaged_deltas_are_made_again(at: Backend) {
-    let (store, settings) = (at.store(), Settings::default());
-    let old = store.put_content(b"first content ".repeat(40).into()).await.unwrap();
-    let new = store.put_content(b"second content ".repeat(40).into()).await.unwrap();
-    let form = Form::Container { profile: Profile::Small, base: false };
-    let key = DeltaKey { from: Some(old), to: new, form };
-    let made = Deltas::new(store.clone(), settings, "one".into()).get(key).await.unwrap();
-    let object = format!("deltas/{key}");
-    assert_eq!(at.read(&object).await, made.bytes);
-    at.write(&object, &made.bytes[..made.bytes.len() - 1]).await;
-    let again = Deltas::new(at.store(), settings, "two".into());
-    assert_eq!(again.get(key).await.unwrap().bytes, made.bytes);
-    assert_eq!(at.read(&object).await, made.bytes);
-    let counters = again.counters();
-    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!((count(&counters.made), count(&counters.in_store)), (1, 0));
 }
 
 pub async fn places_are_kept_apart(at: Backend) {

@@ -31,7 +31,6 @@ const CASES: &[(&str, Case)] = cases! {
     cases::deltas_that_nobody_uses_are_evicted
     cases::long_lists_are_whole
     cases::damaged_objects_are_named
-    cases::damaged_deltas_are_made_again
     cases::places_are_kept_apart
     race::publishers_of_one_name_get_a_number_each
 };

@@ -1,5 +1,4 @@
 //! Folders and files that follow a real server, through the program.
-#![cfg(feature = "fleet")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,5 +1,4 @@
 //! The content server as its clients meet it: over HTTP, on a port that was free.
-#![cfg(feature = "fleet")]
 
 use std::path::Path;
 use std::time::Duration;
