@@ -37,6 +37,11 @@ firmware_step() {
     return "$status"
 }
 
+# What the host tests use where it can be had: they say so where not, and fail then if GMCF_NO_SKIP is set.
+s3_server() {
+    host-trainer/tests/fleet/s3.sh >/dev/null
+}
+
 host_tests() {
     # zstd is C: its crate needs a compiler for the host.
     # The C interface is tested from C and C++ programs.
@@ -77,7 +82,9 @@ miri() {
     MIRIFLAGS=-Zmiri-disable-isolation cargo +nightly miri test -p codec-core -p update-core --lib
 }
 
+step "S3 server for the host tests" firmware_step s3_server
 step "host tests" host_tests
+step "server against its OpenAPI document" firmware_step host-trainer/tests/fleet/schemathesis.sh
 step "decoder and updater under Miri" miri
 step "firmware images and link checks" firmware_step firmware-demo/build.sh
 step "firmware transcripts under QEMU" firmware_step firmware-demo/transcripts.sh

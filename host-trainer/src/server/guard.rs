@@ -66,7 +66,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
         let status = std::str::from_utf8(written.get(9..12)?).ok()?.parse().ok()?;
         let detail = match status {
             StatusCode::URI_TOO_LONG => "the address is too long",
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => "the headers are too large, or too many",
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                "the headers are too large, too many, or tell of too long a body"
+            }
             _ => "this is no request of HTTP/1.1",
         };
         Some(response(&Refusal::new(status, detail)))

@@ -119,7 +119,8 @@ fn log(method: &Method, uri: &Uri, id: &HeaderValue, response: &Response, took_u
     let id = id.to_str().unwrap_or_default();
     let reason = response.extensions().get::<Reason>().map_or("", |reason| reason.0.as_str());
     let code = status.as_u16();
-    if failed && status != StatusCode::SERVICE_UNAVAILABLE {
+    // What this server does not do, or not now, is no failure.
+    if failed && !matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::NOT_IMPLEMENTED) {
         tracing::error!(id, %method, %uri, status = code, took_us, reason, "failed");
     } else if failed || refused {
         tracing::info!(id, %method, %uri, status = code, took_us, reason, "refused");

@@ -3,10 +3,14 @@
 
 mod backend;
 mod client;
+mod hostile;
+mod kill;
 mod precompute;
+mod processes;
 mod s3;
 mod server;
 mod store;
+mod two_servers;
 
 /// Runs `work` to its end.
 fn run<T>(work: impl Future<Output = T>) -> T {
