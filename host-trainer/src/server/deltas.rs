@@ -17,6 +17,7 @@ use super::range::etag;
 use crate::base::{Resident, Shipped};
 use crate::codec::{self, CodecError, Format, Options, Profile};
 use crate::store::{DeltaKey, Form, Store, StoreError};
+use crate::tree::pack::{self, PackError};
 use crate::tree::patch::{self, PatchError};
 use crate::tree::{Digest, Tree};
 
@@ -51,8 +52,6 @@ pub(super) enum DeltaError {
     Codec(CodecError),
     /// A tree is too large for a patch.
     TooLarge(String),
-    /// This is not made yet.
-    Unsupported(Form),
     /// Something broke here.
     Internal(String),
 }
@@ -64,7 +63,6 @@ impl fmt::Display for DeltaError {
             Self::Missing(digest) => write!(f, "content {digest} is not there"),
             Self::Codec(error) => write!(f, "{error}"),
             Self::TooLarge(what) => write!(f, "{what}; fetch the contents instead"),
-            Self::Unsupported(form) => write!(f, "this server does not make a {form}"),
             Self::Internal(what) => f.write_str(what),
         }
     }
@@ -88,9 +86,6 @@ impl From<&DeltaError> for Refusal {
                 Self::internal(error.to_string())
             }
             DeltaError::Codec(_) => Self::unfit(kinds::CODEC, error.to_string()),
-            DeltaError::Unsupported(_) => {
-                Self::new(axum::http::StatusCode::NOT_IMPLEMENTED, format!("{error}; fetch the contents instead"))
-            }
         }
     }
 }
@@ -151,7 +146,7 @@ impl Deltas {
         let (profile, base) = match key.form {
             Form::Container { profile, base } => (profile, base),
             Form::Patch => return self.patch(&key).await,
-            Form::Pack => return Err(DeltaError::Unsupported(key.form)),
+            Form::Pack => return self.pack(&key).await,
         };
         let new = self.content(&key.to).await?;
         let old = match &key.from {
@@ -183,6 +178,21 @@ impl Deltas {
         made.map(Bytes::from).map_err(|error| match error {
             PatchError::Codec(error) => DeltaError::Codec(error),
             PatchError::OutOfRange { .. } => DeltaError::TooLarge(error.to_string()),
+            error => DeltaError::Internal(error.to_string()),
+        })
+    }
+
+    async fn pack(&self, key: &DeltaKey) -> Result<Bytes, DeltaError> {
+        let tree = self.tree(&key.to).await?;
+        let start = Instant::now();
+        let (store, limit) = (self.store.clone(), self.settings.max_content);
+        let contents = Stored { store, limit, runtime: Handle::current() };
+        let work = move || pack::make(&tree, &contents, &pack::Options::default());
+        let made = self.jobs.run(work).await.map_err(DeltaError::Internal)?;
+        self.meter.computed.observe(start.elapsed().as_secs_f64());
+        made.map(Bytes::from).map_err(|error| match error {
+            PackError::Codec(error) => DeltaError::Codec(error),
+            PackError::OutOfRange { .. } => DeltaError::TooLarge(error.to_string()),
             error => DeltaError::Internal(error.to_string()),
         })
     }
