@@ -235,7 +235,9 @@ pub(crate) struct StatusArgs {
 
 /// Write a file of a version to standard output, or a part of it.
 ///
-/// From a folder that follows a server, with or without --pointers, or straight from a server.
+/// From a folder that follows a server, with or without --pointers, or straight from a server. From a pack only the blocks
+/// that the part lies in are read or fetched. From a server with --key, all of the file is fetched, and compared with what
+/// was signed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
