@@ -151,7 +151,9 @@ impl CliError {
             Self::Internal { .. } => exit::INTERNAL,
             #[cfg(feature = "fleet")]
             Self::Delta { source, .. } => match source {
-                DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => exit::INTERNAL,
+                DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => {
+                    exit::INTERNAL
+                }
                 _ => exit::INPUT,
             },
             #[cfg(feature = "fleet")]
