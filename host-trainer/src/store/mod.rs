@@ -52,6 +52,8 @@ impl Store {
         let wrong = |what: String| StoreError::Open { place: place.into(), what };
         let (objects, root): (Arc<dyn ObjectStore>, &str) = if let Some(rest) = place.strip_prefix("s3://") {
             let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            // TLS without a choice of cryptography panics. Whoever has chosen already may keep it.
+            let _ = rustls::crypto::ring::default_provider().install_default();
             let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
             (Arc::new(builder.build().map_err(|error| wrong(error.to_string()))?), prefix)
         } else if place.contains("://") {
