@@ -71,6 +71,8 @@ use usage::Asked;
 const STATUS_AGE: Duration = Duration::from_secs(2);
 /// Between two tellings of what was asked for.
 const TELL: Duration = Duration::from_secs(10);
+/// After this time, nobody writes an object any more.
+const UNFINISHED: Duration = Duration::from_secs(86_400);
 /// Of these, between two tidyings of the store.
 const TELLS_A_TIDYING: u32 = 30;
 /// Milliseconds without a word after which a server counts as gone.
@@ -322,6 +324,15 @@ impl Server {
     /// None so far: what goes wrong with a connection ends that connection.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let Self { app, router, listener, tls } = self;
+        // It may take a while, and nobody has to wait for it.
+        drop(tokio::task::spawn_blocking({
+            let store = app.store.clone();
+            move || match store.clear_unfinished(UNFINISHED) {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(files, "writes that were never finished are cleared away"),
+                Err(error) => tracing::warn!(%error, "writes that were never finished are not cleared away"),
+            }
+        }));
         let telling = tokio::spawn({
             let app = app.clone();
             async move {

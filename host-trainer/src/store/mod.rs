@@ -17,6 +17,7 @@ mod error;
 mod log;
 mod objects;
 mod tokens;
+mod unfinished;
 mod usage;
 
 use std::ffi::OsString;
@@ -86,6 +87,11 @@ impl Store {
     /// What was opened.
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    /// Whether it is a folder, and no bucket.
+    fn is_folder(&self) -> bool {
+        !self.place.contains("://")
     }
 
     /// Asks the store for something that is not there, to see that it answers.

@@ -256,6 +256,24 @@ pub async fn deltas_that_nobody_uses_are_evicted(at: Backend) {
     }
 }
 
+/// A process that is killed while it writes leaves a file that no object can have the name of.
+pub async fn what_was_left_unfinished_is_cleared(at: Backend) {
+    let (store, hour) = (at.store(), std::time::Duration::from_secs(3600));
+    let digest = store.put_content("whole".into()).await.unwrap();
+    if at.local {
+        for number in [1, 2] {
+            std::fs::write(std::path::Path::new(&at.place).join(format!("contents/{digest}#{number}")), "who").unwrap();
+        }
+        at.age(&format!("contents/{digest}"));
+        at.age(&format!("contents/{digest}#1"));
+        assert_eq!(store.clear_unfinished(hour).unwrap(), 1, "the other may be being written");
+        assert_eq!(store.clear_unfinished(std::time::Duration::ZERO).unwrap(), 1);
+    }
+    assert_eq!(store.clear_unfinished(hour).unwrap(), 0);
+    assert_eq!(at.objects().await.len(), 1);
+    assert_eq!(store.content(&digest, 5).await.unwrap().unwrap(), "whole");
+}
+
 /// Buckets tell a thousand objects at a time.
 pub async fn long_lists_are_whole(at: Backend) {
     let (store, number) = (at.store(), 1003);

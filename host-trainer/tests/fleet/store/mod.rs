@@ -29,6 +29,7 @@ const CASES: &[(&str, Case)] = cases! {
     cases::usage_is_merged
     cases::deltas_are_listed_and_deleted
     cases::deltas_that_nobody_uses_are_evicted
+    cases::what_was_left_unfinished_is_cleared
     cases::long_lists_are_whole
     cases::damaged_objects_are_named
     cases::places_are_kept_apart
