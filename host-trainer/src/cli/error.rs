@@ -94,7 +94,7 @@ pub enum CliError {
         /// Which store.
         store: String,
         /// Why not.
-        source: DeltaError,
+        source: Box<DeltaError>,
     },
     /// A server did not do what was asked for, or a folder could not follow it.
     #[cfg(feature = "fleet")]
@@ -130,7 +130,7 @@ impl CliError {
         let store = store.to_string();
         move |source| match source {
             DeltaError::Store(source) => Self::Store { source },
-            source => Self::Delta { store, source },
+            source => Self::Delta { store, source: source.into() },
         }
     }
 
@@ -150,7 +150,7 @@ impl CliError {
             Self::Store { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
             #[cfg(feature = "fleet")]
-            Self::Delta { source, .. } => match source {
+            Self::Delta { source, .. } => match **source {
                 DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => {
                     exit::INTERNAL
                 }
