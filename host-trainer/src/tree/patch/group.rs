@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn windows_are_found_again_wherever_they_stand() {
-        let text: Vec<u8> = (0..4000_u32).map(|i| (i * i >> 7) as u8).collect();
+        let text: Vec<u8> = (0..4000_u32).map(|i| ((i * i) >> 7) as u8).collect();
         let all: HashSet<u64> = samples(&text).collect();
         assert!(all.len() > 300, "{}", all.len());
         assert!(samples(&text[777..]).all(|hash| all.contains(&hash)));
