@@ -16,7 +16,7 @@ use super::{Contents, ID_LEN, MAGIC, MAX_CONTENT, NoContents, Old, Options, flag
 use crate::tree::{Digest, Entry, Node, Tree};
 
 /// Parts that are not longer than this, the contents alike included, are coded against those alone first. Bytes.
-const QUICK: usize = 2 << 20;
+const QUICK: usize = 512 << 10;
 /// That is enough where it leaves less than one of so many bytes.
 const ENOUGH: usize = 64;
 
@@ -69,8 +69,16 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// The plan, the text and the contents of the stream.
-fn plan<'a>(old: &'a Tree, new: &'a Tree) -> Result<(Plan, Vec<u8>, Vec<(Digest, u64)>), PatchError> {
+/// What travels, before it is coded.
+struct Draft {
+    plan: Plan,
+    text: Vec<u8>,
+    /// The new contents by their numbers, with their lengths.
+    contents: Vec<(Digest, u64)>,
+}
+
+/// What has to travel.
+fn draft(old: &Tree, new: &Tree) -> Result<Draft, PatchError> {
     let mut sources = Sources::new(old);
     let mut plan = Plan::default();
     for (entry, i) in old.entries().iter().zip(0..) {
@@ -112,7 +120,7 @@ fn plan<'a>(old: &'a Tree, new: &'a Tree) -> Result<(Plan, Vec<u8>, Vec<(Digest,
     let limit = u64::from(u32::MAX >> 1);
     PatchError::check("text", text.len() as u64, limit)?;
     plan.text_len = text.len() as u32;
-    Ok((plan, text, sources.streamed))
+    Ok(Draft { plan, text, contents: sources.streamed })
 }
 
 /// What turns the tree `old`, or nothing, into `new`.
@@ -130,7 +138,7 @@ pub fn make(
 ) -> Result<Vec<u8>, PatchError> {
     let none = Tree::default();
     let (tree, old_contents) = old.unwrap_or((&none, &NoContents));
-    let (mut plan, text, contents) = plan(tree, new)?;
+    let Draft { mut plan, text, contents } = draft(tree, new)?;
     let reduced = records(&mut plan, tree, &text, &contents, new_contents)?;
     let content = |number: u32| match reduced.get(&number) {
         Some(list) => Ok(list.clone()),
@@ -259,7 +267,7 @@ fn smallest(
     options: &Options,
 ) -> Result<(Coding, Vec<u8>), PatchError> {
     let part = |reach: Reach, reference: &[u8]| {
-        let coded = shortest(new, reference, options.base)?;
+        let coded = shortest(new, reference, options)?;
         let reach = if coded.is_delta { reach } else { Reach::Nothing };
         Ok::<_, PatchError>((
             Coding { reach, mode: coded.mode, payload_len: coded.payload.len() as u32 },

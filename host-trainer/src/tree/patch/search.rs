@@ -6,6 +6,7 @@ use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::AddressModel;
 
+use super::Options;
 use super::error::PatchError;
 use super::group::is_text;
 use super::plan::mode;
@@ -24,13 +25,13 @@ const PRICES: [(f32, f32, f32); 5] =
 /// Longer parts are aligned at so many of the prices.
 const LONG: usize = 1 << 20;
 const PRICES_LONG: usize = 3;
-/// So many of the shortest are tried with the base model, too.
+/// So many of the shortest are tried with the base model, too; all but the first only where little is inserted.
 const WITH_BASE: usize = 2;
 /// Binaries up to so many bytes, old ones included, are searched for instruction sets and link addresses.
 const CODE: usize = 4 << 20;
 
-/// Where more bytes than this are inserted, no base model is asked: it takes 20 to 50 microseconds for each.
-const MODELLED: usize = 2 << 20;
+/// Where more bytes than this are inserted, only the shortest is tried with the base model.
+const MODELLED_AGAIN: usize = 32 << 10;
 
 /// A part as it travels.
 pub(super) struct Coded {
@@ -75,9 +76,9 @@ fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignme
 }
 
 /// Codes `new` against `old`, or alone where there is none, without a header.
-pub(super) fn shortest(new: &[u8], old: &[u8], base: Option<&Shipped>) -> Result<Coded, PatchError> {
-    let resident = base.map(Shipped::open).transpose()?;
-    let (encoded, with_base) = container(new, old, resident, CODE)?;
+pub(super) fn shortest(new: &[u8], old: &[u8], options: &Options) -> Result<Coded, PatchError> {
+    let resident = options.base.map(Shipped::open).transpose()?;
+    let (encoded, with_base) = container(new, old, resident, options.modelled, CODE)?;
     let mut coded = Coded::from(encoded);
     if with_base && coded.mode == mode::CODED {
         coded.mode = mode::BASE;
@@ -86,19 +87,20 @@ pub(super) fn shortest(new: &[u8], old: &[u8], base: Option<&Shipped>) -> Result
 }
 
 /// The shortest container for `new` against `old`, which is empty where there is none, and whether it takes the base
-/// model. Binaries up to `code` bytes, old ones included, are searched for instruction sets and link addresses.
+/// model: it is asked where at most `modelled` bytes are inserted. Binaries up to `code` bytes, old ones included, are searched for instruction sets and link addresses.
 pub(in crate::tree) fn container(
     new: &[u8],
     old: &[u8],
     resident: Option<Resident<'_>>,
+    modelled: usize,
     code: usize,
 ) -> Result<(Encoded, bool), codec_core::Error> {
     let plain = Job { new, old: None, profile: Profile::Host, prior: PRIOR, base: None };
     let based = Job { base: resident, ..plain };
     let delta = |job: Job<'_>, alignment: &Alignment| encode(&Job { old: Some(old), ..job }, alignment, false);
-    let worth = |alignment: &Alignment| {
+    let worth = |alignment: &Alignment, most: usize| {
         let mapped = alignment.segments.iter().chain(&alignment.copies).map(|segment| segment.len as usize);
-        resident.is_some() && new.len() - mapped.sum::<usize>() <= MODELLED
+        resident.is_some() && new.len() - mapped.sum::<usize>() <= most
     };
     with_big_stack(|| {
         let mut best: Option<(Encoded, bool)> = None;
@@ -118,29 +120,27 @@ pub(in crate::tree) fn container(
             }
         }
         keep(stored(&plain)?, false);
-        let mut least = usize::MAX;
+        let nothing = Alignment::default();
+        // What was tried without the model: bytes, alignment, and whether the reference is used.
+        let mut tried: Vec<(usize, Alignment, bool)> = Vec::new();
         if !old.is_empty() {
-            let long = new.len() > LONG;
-            let prices = if long { &PRICES[..PRICES_LONG] } else { &PRICES[..] };
-            let mut tried = Vec::new();
+            let prices = if new.len() > LONG { &PRICES[..PRICES_LONG] } else { &PRICES[..] };
             for alignment in alignments(old, new, prices) {
                 let encoded = delta(plain, &alignment)?;
-                least = least.min(encoded.bytes.len());
-                tried.push((encoded.bytes.len(), alignment));
+                tried.push((encoded.bytes.len(), alignment, true));
                 keep(encoded, false);
-            }
-            tried.sort_by_key(|(len, _)| *len);
-            let with_base = if long { 1 } else { WITH_BASE };
-            for (_, alignment) in tried.iter().take(with_base).filter(|(_, alignment)| worth(alignment)) {
-                keep(delta(based, alignment)?, true);
             }
         }
         // What shares nothing with the reference is shorter without.
-        if old.is_empty() || least * 4 > new.len() {
-            let nothing = Alignment::default();
-            keep(encode(&plain, &nothing, false)?, false);
-            if worth(&nothing) {
-                keep(encode(&based, &nothing, false)?, true);
+        if tried.iter().all(|(len, ..)| len * 4 > new.len()) {
+            let encoded = encode(&plain, &nothing, false)?;
+            tried.push((encoded.bytes.len(), nothing, false));
+            keep(encoded, false);
+        }
+        tried.sort_by_key(|(len, ..)| *len);
+        for (rank, (_, alignment, is_delta)) in tried.iter().take(WITH_BASE).enumerate() {
+            if worth(alignment, if rank == 0 { modelled } else { MODELLED_AGAIN.min(modelled) }) {
+                keep(if *is_delta { delta(based, alignment)? } else { encode(&based, alignment, false)? }, true);
             }
         }
         best.ok_or(codec_core::Error::Finished)

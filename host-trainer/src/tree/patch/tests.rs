@@ -4,9 +4,9 @@ use super::plan::Plan;
 use super::*;
 use crate::tree::{Entry, Node, TreePath};
 
-type Store = HashMap<Digest, Vec<u8>>;
+pub(super) type Store = HashMap<Digest, Vec<u8>>;
 
-fn tree(entries: &[(&str, &[u8])]) -> (Tree, Store) {
+pub(super) fn tree(entries: &[(&str, &[u8])]) -> (Tree, Store) {
     let mut store = Store::new();
     let entries = entries.iter().map(|(path, content)| {
         let digest = Digest::of(content);
@@ -56,7 +56,7 @@ fn a_tree_goes_from_one_version_to_the_next() {
 }
 
 /// The small example of FORMAT.md: without a base model, so that its bytes stay as they are.
-fn example() -> ((Tree, Store), (Tree, Store)) {
+pub(super) fn example() -> ((Tree, Store), (Tree, Store)) {
     let old = tree(&[
         ("app/main.lua", b"local level = 1\nlocal name = 'pump'\nreturn { level = level, name = name }\n"),
         ("app/old.lua", b"return nil\n"),
@@ -70,8 +70,8 @@ fn example() -> ((Tree, Store), (Tree, Store)) {
     (old, new)
 }
 
-fn plain() -> Options {
-    Options { base: None }
+pub(super) fn plain() -> Options {
+    Options { base: None, ..Options::default() }
 }
 
 #[test]
