@@ -29,6 +29,7 @@ temporary=$(mktemp -d)
 trap 'rm -rf "$temporary"' EXIT
 cd "$temporary"
 
+ensure_packages "command -v jq && command -v bc && command -v curl" jq bc curl || true
 if [ -z "$kept" ]; then
     for command in rsync zstd casync xdelta3 bsdiff; do
         ensure_packages "command -v $command" "$command" || true
@@ -130,15 +131,49 @@ by_hdiffz() {
     count patch
 }
 
-# gmcf_wire OLD_DIR NEW_DIR: what a client with one tree receives and sends until it has the other.
-gmcf_wire() {
-    local bytes
-    if bytes=$("${GMCF:-gmcf}" tree-bytes "$1" "$2" 2>/dev/null) && [[ $bytes =~ ^[0-9]+$ ]]; then
-        echo "$bytes"
-    else
-        echo NA
-    fi
-}
+# gmcf_wire OLD_DIR NEW_DIR: what a client with one tree receives until it has the other: the statement about the version and
+# the patch; then, for the record on standard error, all bytes in both directions with their HTTP heads, as `gmcf sync` counts
+# them. A real server and a real client; the tree that comes out is compared.
+gmcf_wire() (
+    work=$(mktemp -d)
+    server=''
+    # shellcheck disable=SC2317,SC2329
+    stop() {
+        [ -z "$server" ] || kill "$server" 2>/dev/null || true
+        rm -rf "$work"
+    }
+    trap stop EXIT
+    gmcf=${GMCF:-gmcf}
+    "$gmcf" serve --store "$work/store" --listen 127.0.0.1:0 >"$work/address" 2>"$work/log" &
+    server=$!
+    for _ in $(seq 200); do
+        [ ! -s "$work/address" ] || break
+        sleep 0.05
+    done
+    url=$(cat "$work/address")
+    [ -n "$url" ] || { echo NA && return; }
+    GMCF_TOKEN=$("$gmcf" token new --store "$work/store" 2>/dev/null)
+    export GMCF_TOKEN
+    "$gmcf" key new "$work/key" >/dev/null
+    local version folder
+    for version in 1 2; do
+        folder=$([ "$version" = 1 ] && echo "$1" || echo "$2")
+        "$gmcf" snapshot "$folder" --server "$url" --name tree --version "$version" --key "$work/key.key.pem" >/dev/null
+    done
+    cp -a "$1" "$work/client"
+    "$gmcf" sync --to "$work/client" --server "$url" --name tree --key "$work/key.pub.pem" --timeout 86400 --json \
+        >"$work/record" || { echo NA && return; }
+    rm -rf "$work/client/.gmcf"
+    diff -r "$2" "$work/client" >&2 || { echo NA && return; }
+    curl -fsS -o "$work/statement" -H 'Accept: application/vnd.gmcf.statement' "$url/names/tree/latest"
+    local from to
+    from=$(curl -fsS "$url/names/tree/versions/1" | jq -r .statement.digest)
+    to=$(curl -fsS "$url/names/tree/versions/2" | jq -r .statement.digest)
+    curl -fsS -o "$work/patch" "$url/trees/$to/patch?from=$from"
+    echo "gmcf: patch $(stat -c %s "$work/patch"), statement $(stat -c %s "$work/statement"), all with heads" \
+        "$(jq '.bytes_received + .bytes_sent' "$work/record")" >&2
+    stat -c %s "$work/patch" "$work/statement" | paste -sd+ | bc
+)
 
 # ways PEER: the ways to try, a line each, in words.
 ways() {

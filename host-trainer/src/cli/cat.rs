@@ -3,10 +3,11 @@
 use std::io::Write;
 
 use super::CliError;
-use super::client::connect;
+use super::client::{connect, how};
 use super::client_args::CatArgs;
 use super::key::public;
 use crate::client::cat::{Part, from_folder, from_server};
+use crate::client::{Connect, Server};
 use crate::history::Name;
 
 pub(super) fn run(args: &CatArgs) -> Result<(), CliError> {
@@ -14,7 +15,11 @@ pub(super) fn run(args: &CatArgs) -> Result<(), CliError> {
     let part = Part { path: &args.path, range: args.range.map(|(from, to)| from..to) };
     let mut out = std::io::stdout().lock();
     match (&args.dir, &args.server, &args.name) {
-        (Some(dir), ..) => from_folder(dir, &part, &mut out).map_err(failed)?,
+        (Some(dir), ..) => {
+            let connection = how("", &args.connect, None)?;
+            let connect = |url: &str| Server::new(&Connect { url: url.into(), ..connection.clone() });
+            from_folder(dir, &part, &connect, &mut out).map_err(failed)?;
+        }
         (None, Some(url), Some(name)) => {
             let key = args.key.as_deref().map(public).transpose()?;
             let server = connect(url, &args.connect, None)?;

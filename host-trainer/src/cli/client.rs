@@ -27,13 +27,17 @@ impl Watch for Screen {
     }
 }
 
-/// Prepares to talk to a server.
-pub(super) fn connect(url: &str, args: &ConnectArgs, client: Option<String>) -> Result<Server, CliError> {
+/// How a server is reached.
+pub(super) fn how(url: &str, args: &ConnectArgs, client: Option<String>) -> Result<Connect, CliError> {
     let ca = args.ca.as_deref().map(read).transpose()?;
     let token = std::env::var("GMCF_TOKEN").ok().filter(|token| !token.is_empty());
     let timeout = std::time::Duration::from_secs(args.timeout.into());
-    let connect = Connect { ca, token, client, timeout, tries: args.tries, ..Connect::to(url) };
-    Server::new(&connect).map_err(CliError::client(format!("connect to {url}")))
+    Ok(Connect { ca, token, client, timeout, tries: args.tries, ..Connect::to(url) })
+}
+
+/// Prepares to talk to a server.
+pub(super) fn connect(url: &str, args: &ConnectArgs, client: Option<String>) -> Result<Server, CliError> {
+    Server::new(&how(url, args, client)?).map_err(CliError::client(format!("connect to {url}")))
 }
 
 /// `doing` something with `path`, as errors name it.

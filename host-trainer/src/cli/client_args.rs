@@ -131,7 +131,7 @@ no version holds would be lost: they are named, and nothing is done without --fo
 
 Beside the folder stands a hidden one, `.NAME.gmcf`, on the same file system: what is being fetched and built, and the
 version before. Together they take up to three times the folder's size. With --pointers, the folder holds no files, but
-one pack that `gmcf cat` reads from.")]
+what `gmcf cat` needs to read them.")]
 pub(crate) struct SyncArgs {
     /// Folder that follows the server
     #[arg(long, value_name = "DIR")]
@@ -154,7 +154,7 @@ pub(crate) struct SyncArgs {
     /// Let files go that no version holds, or follow another name than so far; what goes stays with the version before
     #[arg(long)]
     pub(crate) force: bool,
-    /// Hold one pack, and pointers into it, in place of files
+    /// Hold pointers in place of files; `gmcf cat` follows them
     #[arg(long)]
     pub(crate) pointers: bool,
     /// What is done with symbolic links [default: as last time; refuse]
@@ -235,7 +235,9 @@ pub(crate) struct StatusArgs {
 
 /// Write a file of a version to standard output, or a part of it.
 ///
-/// From a folder that follows a server, with or without --pointers, or straight from a server.
+/// From a folder that follows a server, with or without --pointers, or straight from a server. From a pack only the blocks
+/// that the part lies in are read or fetched. From a server with --key, all of the file is fetched, and compared with what
+/// was signed.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:

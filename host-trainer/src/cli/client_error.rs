@@ -17,6 +17,7 @@ pub(super) fn exit_code(error: &ClientError) -> u8 {
         | ClientError::TooLarge { .. }
         | ClientError::Link { .. }
         | ClientError::Patch(_)
+        | ClientError::Pack(_)
         | ClientError::Codec(_) => exit::REFUSED,
         ClientError::WrongDigest { .. } => exit::IDENTITY,
         _ => exit::INPUT,
@@ -54,7 +55,9 @@ pub(super) fn hint(error: &ClientError) -> &'static str {
              tmpfs and others can)"
         }
         ClientError::WrongDigest { .. } => "nothing was changed; the server, or what is between, alters what it sends",
-        ClientError::Patch(_) => "nothing was changed; a newer gmcf may be needed for what this server sends",
+        ClientError::Patch(_) | ClientError::Pack(_) => {
+            "nothing was changed; a newer gmcf may be needed for what this server sends"
+        }
         _ => "",
     }
 }

@@ -151,7 +151,9 @@ impl CliError {
             Self::Internal { .. } => exit::INTERNAL,
             #[cfg(feature = "fleet")]
             Self::Delta { source, .. } => match source {
-                DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => exit::INTERNAL,
+                DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => {
+                    exit::INTERNAL
+                }
                 _ => exit::INPUT,
             },
             #[cfg(feature = "fleet")]
@@ -299,7 +301,7 @@ fn hint_for_delta(error: &DeltaError) -> &'static str {
     match error {
         DeltaError::Missing { .. } => "publish it again; what was published is never removed by gmcf",
         DeltaError::TooLarge { .. } => "allow more, where the machine has the memory: --max-content BYTES",
-        DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) => BUG,
+        DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => BUG,
         _ => "",
     }
 }

@@ -12,8 +12,10 @@ use super::error::ClientError;
 use super::http::Server;
 use super::place::resolve;
 use super::state::State;
+use super::sync::pack_path;
 use crate::files::Scratch;
 use crate::history::{Kind, Name, Signed, Version};
+use crate::tree::pack::{Pack, ReadRange};
 use crate::tree::{Digest, Tree, TreePath};
 
 /// A file, or a part of it.
@@ -40,22 +42,40 @@ impl Part<'_> {
     }
 }
 
-/// Writes a part of a file of the version that a folder holds.
+/// Writes a part of a file of the version that a folder holds. Where it holds no files, the server that it follows is
+/// asked, which `connect` prepares to talk to.
 ///
 /// # Errors
-/// [`ClientError::NotFollowing`], [`ClientError::NoFile`], [`ClientError::Io`].
-pub fn from_folder(dir: &Path, part: &Part<'_>, out: &mut dyn Write) -> Result<(), ClientError> {
+/// [`ClientError::NotFollowing`], [`ClientError::NoFile`], [`ClientError::Io`]; those of a server.
+pub fn from_folder(
+    dir: &Path,
+    part: &Part<'_>,
+    connect: &dyn Fn(&str) -> Result<Server, ClientError>,
+    out: &mut dyn Write,
+) -> Result<(), ClientError> {
     let dir = resolve(dir)?;
     let none = || ClientError::NotFollowing { dir: dir.clone() };
     let follows = State::read(&dir)?.and_then(|state| state.follows).ok_or_else(none)?;
-    let (path, len, _) = part.find(&follows.tree)?;
+    let (path, len, digest) = part.find(&follows.tree)?;
+    if follows.packed {
+        let pack = pack_path(&dir);
+        if pack.exists() {
+            // All of it was checked when it came.
+            let pack = Pack::open(File::open(&pack).map_err(ClientError::io("read", &pack))?)?;
+            return blocks(&pack, &path, part.within(len), out);
+        }
+        return fetched(&connect(&follows.server)?, digest, len, part, out);
+    }
     copy(&path.below(&dir), part.within(len), out)
 }
 
 /// Writes a part of a file of a version that a server has.
 ///
+/// With a key, or where all of the file is wanted, all of it is fetched, and compared with what was published. Else only
+/// the blocks of the tree's pack in which the part lies.
+///
 /// # Errors
-/// [`ClientError`]; what is written has been checked.
+/// [`ClientError`].
 pub fn from_server(
     server: &Server,
     name: &Name,
@@ -70,7 +90,56 @@ pub fn from_server(
         return Err(ClientError::OtherKind { name: name.clone(), found: signed.statement.kind });
     }
     let tree = server.tree(&signed.statement.digest)?;
-    let (_, len, digest) = part.find(&tree)?;
+    let (path, len, digest) = part.find(&tree)?;
+    let range = part.within(len);
+    // A block names no signed digest: who trusts a key gets the whole, checked.
+    if key.is_none() && range != (0..len) {
+        let remote = Remote { server, root: signed.statement.digest };
+        match Pack::open(remote) {
+            Ok(pack) if pack.tree().root() == signed.statement.digest => return blocks(&pack, &path, range, out),
+            // Packs are not made by every server, nor of every tree.
+            Ok(_) | Err(_) => {}
+        }
+    }
+    fetched(server, digest, len, part, out)
+}
+
+/// A pack on a server.
+struct Remote<'a> {
+    server: &'a Server,
+    root: Digest,
+}
+
+impl ReadRange for Remote<'_> {
+    fn read(&self, offset: u64, len: u64) -> io::Result<Vec<u8>> {
+        self.server.range(&Wanted::Pack(self.root), offset, len).map_err(io::Error::other)
+    }
+}
+
+/// Bytes that are decoded at a time.
+const STRIDE: u64 = 1 << 20;
+
+/// Writes a part of a file that lies in a pack.
+fn blocks<R: ReadRange>(
+    pack: &Pack<R>,
+    path: &TreePath,
+    range: Range<u64>,
+    out: &mut dyn Write,
+) -> Result<(), ClientError> {
+    let mut at = range.start;
+    while at < range.end {
+        let end = range.end.min((at / STRIDE + 1) * STRIDE);
+        match out.write_all(&pack.read(path, at..end)?) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(ClientError::io("write", "the output".as_ref()))?,
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+/// Writes a part of a content that is fetched, and checked.
+fn fetched(server: &Server, digest: Digest, len: u64, part: &Part<'_>, out: &mut dyn Write) -> Result<(), ClientError> {
     let scratch = Scratch::new("cat").map_err(ClientError::io("make", &std::env::temp_dir()))?;
     let path = server.download(&Wanted::Content(digest), len, &scratch.join(""), &|_, _| {})?;
     let read = |error| ClientError::io("read", &path)(error);

@@ -198,6 +198,20 @@ impl Download<'_> {
 }
 
 impl Server {
+    /// The bytes `offset..offset + len` of something.
+    ///
+    /// # Errors
+    /// [`ClientError`]; [`ClientError::Answer`] from a server that sends other bytes than those.
+    pub(super) fn range(&self, wanted: &Wanted, offset: u64, len: u64) -> Result<Vec<u8>, ClientError> {
+        let range = format!("bytes={offset}-{}", offset.saturating_add(len).saturating_sub(1));
+        let bytes = self.ask(len, || wanted.request(self).header(RANGE, &range))?;
+        if bytes.len() as u64 == len {
+            return Ok(bytes);
+        }
+        let what = format!("{} bytes in place of {len}", bytes.len());
+        Err(ClientError::Answer { request: wanted.file_name(), what })
+    }
+
     /// Downloads to a file in `folder`, of at most `limit` bytes, and returns its path. What a killed process has left
     /// there is not fetched again. Whether it is the right thing is for the caller to see.
     ///

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::codec::CodecError;
 use crate::history::{Kind, Name, NameError, StatementError, Version};
+use crate::tree::pack::PackError;
 use crate::tree::patch::PatchError;
 use crate::tree::{Digest, TreeError};
 
@@ -90,6 +91,8 @@ pub enum ClientError {
     },
     /// A patch is refused.
     Patch(PatchError),
+    /// A pack is refused.
+    Pack(PackError),
     /// What was rebuilt is not what was signed.
     WrongDigest {
         /// What was rebuilt or fetched.
@@ -226,6 +229,7 @@ impl fmt::Display for ClientError {
             }
             Self::TooLarge { what, found, limit } => write!(f, "{what}: {found} bytes, at most {limit} are allowed"),
             Self::Patch(error) => write!(f, "the patch is refused: {error}"),
+            Self::Pack(error) => write!(f, "the pack is refused: {error}"),
             Self::WrongDigest { what, expected, found } => {
                 write!(f, "{what} has the digest {found}, and {expected} was promised")
             }
@@ -252,6 +256,7 @@ impl std::error::Error for ClientError {
         match self {
             Self::Statement(source) => Some(source),
             Self::Patch(source) => Some(source),
+            Self::Pack(source) => Some(source),
             Self::Codec(source) => Some(source),
             Self::Tree(source) => Some(source),
             Self::Name(source) => Some(source),
@@ -271,4 +276,4 @@ macro_rules! from {
     };
 }
 
-from!(StatementError => Statement, PatchError => Patch, CodecError => Codec, TreeError => Tree, NameError => Name);
+from!(StatementError => Statement, PatchError => Patch, PackError => Pack, CodecError => Codec, TreeError => Tree, NameError => Name);

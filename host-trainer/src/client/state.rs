@@ -71,7 +71,8 @@ struct WrittenFollows {
     server: String,
     key: Option<[u8; KEY_LEN]>,
     signed: Signed,
-    keep_links: bool,
+    /// 0: refused, 1: kept, 2: left out.
+    symlinks: u8,
     packed: bool,
     entries: Vec<Entry>,
 }
@@ -89,7 +90,11 @@ impl State {
     pub fn read(dir: &Path) -> Result<Option<Self>, ClientError> {
         let Some(Written { generation, follows }) = read_note(&Self::path(dir))? else { return Ok(None) };
         let follows = follows.map(|written: WrittenFollows| {
-            let symlinks = if written.keep_links { Symlinks::Keep } else { Symlinks::Skip };
+            let symlinks = match written.symlinks {
+                1 => Symlinks::Keep,
+                2 => Symlinks::Skip,
+                _ => Symlinks::Refuse,
+            };
             let WrittenFollows { server, key, signed, packed, entries, .. } = written;
             Ok::<_, TreeError>(Follows { server, key, signed, symlinks, packed, tree: Tree::new(entries)? })
         });
@@ -112,7 +117,11 @@ impl State {
             server: follows.server.clone(),
             key: follows.key,
             signed: follows.signed.clone(),
-            keep_links: follows.symlinks == Symlinks::Keep,
+            symlinks: match follows.symlinks {
+                Symlinks::Refuse => 0,
+                Symlinks::Keep => 1,
+                Symlinks::Skip => 2,
+            },
             packed: follows.packed,
             entries: follows.tree.entries().to_vec(),
         });

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use update_core::keys::KEY_LEN;
@@ -15,6 +15,7 @@ use super::place::{Place, remove};
 use super::stage::{Keeper, Origins, stage};
 use super::state::{Follows, State, visible};
 use crate::history::{Kind, Name, Signed, Version};
+use crate::tree::pack::Pack;
 use crate::tree::patch::{self, Limits, PatchError};
 use crate::tree::{Digest, Entry, MAX_ENTRIES, MAX_MANIFEST, Node, RESERVED, Symlinks, Tree};
 
@@ -386,6 +387,25 @@ impl Work<'_> {
         place.keep(self.watch)
     }
 
+    /// Reads every content once, so that what is read later is what was signed.
+    fn check_pack(&self, path: &Path, next: &Follows) -> Result<(), ClientError> {
+        let pack = Pack::open(File::open(path).map_err(ClientError::io("read", path))?)?;
+        let (expected, found) = (next.signed.statement.digest, pack.tree().root());
+        if found != expected {
+            return Err(ClientError::WrongDigest { what: "the pack", expected, found });
+        }
+        let (mut checked, mut seen) = (0, HashSet::new());
+        for entry in next.tree.entries() {
+            let Some((_, len, digest)) = entry.file() else { continue };
+            if seen.insert(digest) {
+                pack.read(&entry.path, 0..len)?;
+            }
+            checked += len;
+            self.watch.progress("checking", checked, next.tree.len());
+        }
+        Ok(())
+    }
+
     /// Puts the pack beside the next state.
     fn pack(&self, next: &Follows, origins: &Origins<'_>, staging: &Path) -> Result<(), ClientError> {
         let to = pack_path(staging);
@@ -394,8 +414,18 @@ impl Work<'_> {
         let root = next.signed.statement.digest;
         let limit = next.signed.statement.len.saturating_add(MAX_MANIFEST);
         let progress = |done, all| self.watch.progress("receiving", done, all);
-        let path = origins.source.download(&Wanted::Pack(root), limit, &origins.downloads, &progress)?;
+        let path = match origins.source.download(&Wanted::Pack(root), limit, &origins.downloads, &progress) {
+            Err(error) if error.has_status(404) || error.has_status(501) => {
+                self.watch.note("note: the server makes no pack: each file is fetched when it is read");
+                return remove(&to);
+            }
+            path => path?,
+        };
         self.watch.step(Step::Downloaded)?;
+        if let Err(error) = self.check_pack(&path, next) {
+            remove(&path)?;
+            return Err(error);
+        }
         fs::rename(&path, &to).map_err(ClientError::io("write", &to))
     }
 }

@@ -10,6 +10,7 @@ use super::DeltaError;
 use crate::base::Shipped;
 use crate::codec::{self, CodecError, Format, Options, Profile};
 use crate::store::{DeltaKey, Form, Store};
+use crate::tree::pack;
 use crate::tree::patch::{self, Contents};
 use crate::tree::{Digest, Tree};
 
@@ -52,7 +53,12 @@ pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) 
             };
             Ok(Made { bytes: blocking(made).await?.into(), chained: false })
         }
-        Form::Pack => Err(DeltaError::Internal("packs are not made yet".into())),
+        Form::Pack => {
+            let tree = tree(store, key.to).await?;
+            let contents = Stored { store: store.clone(), runtime: Handle::current(), max_content };
+            let made = move || pack::make(&tree, &contents, &pack::Options::default()).map_err(DeltaError::from);
+            Ok(Made { bytes: blocking(made).await?.into(), chained: false })
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::fmt;
 use crate::codec::CodecError;
 use crate::store::StoreError;
 use crate::tree::Digest;
+use crate::tree::pack::PackError;
 use crate::tree::patch::PatchError;
 
 pub use ahead::{Ahead, Done, Plan, Shard, precompute};
@@ -37,6 +38,8 @@ pub enum DeltaError {
     Codec(CodecError),
     /// The patch of a tree.
     Patch(PatchError),
+    /// The pack of a tree.
+    Pack(PackError),
     /// A promise of this program was broken.
     Internal(String),
 }
@@ -49,6 +52,7 @@ impl fmt::Display for DeltaError {
             Self::Store(error) => write!(f, "{error}"),
             Self::Codec(error) => write!(f, "{error}"),
             Self::Patch(error) => write!(f, "{error}"),
+            Self::Pack(error) => write!(f, "{error}"),
             Self::Internal(what) => write!(f, "internal error: {what}"),
         }
     }
@@ -60,6 +64,7 @@ impl std::error::Error for DeltaError {
             Self::Store(error) => Some(error),
             Self::Codec(error) => Some(error),
             Self::Patch(error) => Some(error),
+            Self::Pack(error) => Some(error),
             _ => None,
         }
     }
@@ -77,6 +82,12 @@ impl From<StoreError> for DeltaError {
 impl From<CodecError> for DeltaError {
     fn from(error: CodecError) -> Self {
         Self::Codec(error)
+    }
+}
+
+impl From<PackError> for DeltaError {
+    fn from(error: PackError) -> Self {
+        Self::Pack(error)
     }
 }
 

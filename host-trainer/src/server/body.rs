@@ -72,7 +72,7 @@ pub(super) struct Guarded {
 
 impl Guarded {
     /// Guards `body`, unless it is empty.
-    pub(super) fn new(body: Body, limit: Duration, counter: &Counter) -> Body {
+    pub(super) fn around(body: Body, limit: Duration, counter: &Counter) -> Body {
         if body.is_end_stream() {
             return body;
         }

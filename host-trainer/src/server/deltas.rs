@@ -15,6 +15,8 @@ use crate::codec::{self, CodecError};
 use crate::deltas::{self, DeltaError};
 use crate::store::{DeltaKey, Form, Store, StoreError};
 use crate::tree::Digest;
+use crate::tree::pack::PackError;
+use crate::tree::patch::PatchError;
 
 /// What memory a delta takes beside its bytes, about.
 const OVERHEAD: usize = 256;
@@ -50,10 +52,14 @@ impl From<&DeltaError> for Refusal {
             DeltaError::Store(StoreError::Object { .. }) => {
                 Self::busy("the store does not answer; try again").of(kinds::STORE).because(error.to_string())
             }
+            DeltaError::Patch(PatchError::OutOfRange { .. }) | DeltaError::Pack(PackError::OutOfRange { .. }) => {
+                Self::unfit(kinds::TOO_LARGE, format!("{error}; fetch the contents instead"))
+            }
             DeltaError::Missing { .. } => Self::missing(error.to_string()),
             DeltaError::Codec(CodecError::Internal(_))
             | DeltaError::Store(_)
             | DeltaError::Patch(_)
+            | DeltaError::Pack(_)
             | DeltaError::Internal(_) => Self::internal(error.to_string()),
             DeltaError::Codec(_) => Self::unfit(kinds::CODEC, error.to_string()),
         }

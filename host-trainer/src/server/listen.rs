@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
-use super::wire_io::Guard;
+use super::guard::{Answering, Guard};
 use super::{ServeError, Shared};
 
 /// Connections at the same time, at most; others wait until one ends.
@@ -129,11 +129,16 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     mut stopped: watch::Receiver<bool>,
 ) {
+    let answering = Answering::default();
+    let io = TokioIo::new(Guard::new(stream, app.settings.timeout, answering.clone()));
     let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let mut router = router.clone();
-        router.call(request.map(Body::new))
+        answering.begin();
+        let (mut router, answering) = (router.clone(), answering.clone());
+        async move {
+            let answer = router.call(request.map(Body::new)).await;
+            answer.map(|answer| answer.map(|body| answering.until(body)))
+        }
     });
-    let io = TokioIo::new(Guard::new(stream, app.settings.timeout));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(app.settings.timeout)

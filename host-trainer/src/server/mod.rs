@@ -22,6 +22,7 @@ mod body;
 mod deltas;
 mod docs;
 mod extract;
+mod guard;
 mod jobs;
 mod listen;
 mod meter;
@@ -32,7 +33,6 @@ mod problem;
 mod range;
 mod routes;
 mod usage;
-mod wire_io;
 
 use std::fmt;
 use std::future::Future;
@@ -292,7 +292,7 @@ impl Server {
         let (router, api) = routes::all().split_for_parts();
         let meter = Meter::new(api.paths.paths.keys().map(String::as_str));
         let app = Arc::new(App::new(store, settings, meter, api)?);
-        app.store.ready().await.map_err(ServeError::Store)?;
+        answers(&app.store, app.settings.timeout).await.map_err(ServeError::Store)?;
         let failed = |source| ServeError::Listen { address: address.into(), source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let router = router
@@ -387,6 +387,15 @@ impl App {
             meter,
         })
     }
+}
+
+/// Whether the store answers in time.
+async fn answers(store: &Store, limit: Duration) -> Result<(), StoreError> {
+    let late = |_| StoreError::Open {
+        place: store.place().into(),
+        what: format!("it does not answer within {} s", limit.as_secs()),
+    };
+    tokio::time::timeout(limit, store.ready()).await.map_err(late)?
 }
 
 async fn nowhere(uri: Uri) -> Refusal {

@@ -70,10 +70,14 @@ impl Followed {
         self.timeline.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Takes a history in, unless a longer one is known, and tells the one that then is.
     fn set(&self, history: History) -> Arc<Timeline> {
         let timeline = Arc::new(Timeline::new(history));
-        *self.timeline.write().unwrap_or_else(PoisonError::into_inner) = timeline.clone();
-        timeline
+        let mut known = self.timeline.write().unwrap_or_else(PoisonError::into_inner);
+        if known.history.next() < timeline.history.next() {
+            *known = timeline;
+        }
+        known.clone()
     }
 }
 
@@ -157,9 +161,7 @@ impl Names {
             return Ok(None);
         }
         let followed = self.keep(name);
-        let _turn = followed.turn.lock().await;
-        let known = followed.timeline();
-        let timeline = if known.history.next() < history.next() { followed.set(history) } else { known };
+        let timeline = followed.set(history);
         followed.asked.store(self.now(), Ordering::Release);
         Ok(Some(timeline))
     }

@@ -9,6 +9,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::FutureExt;
 
 use super::Shared;
@@ -17,6 +18,8 @@ use super::problem::{Reason, Refusal};
 
 /// Header with the id of a request, of the client's choice or ours.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Routes that are answered however many requests there are, or the server would be taken for dead.
+const VITAL: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 /// Signs of an id that a client chooses, at most.
 const MAX_ID: usize = 64;
 
@@ -47,7 +50,7 @@ impl Ids {
             _ => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
                 let id = format!("{:08x}-{number:x}", self.instance as u32);
-                HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"))
+                HeaderValue::from_maybe_shared(Bytes::from(id)).unwrap_or_else(|_| HeaderValue::from_static("-"))
             }
         }
     }
@@ -60,15 +63,17 @@ pub(super) async fn observe(State(app): State<Shared>, mut request: Request, nex
     let route = request.extensions().get::<MatchedPath>().cloned();
     let uri = request.uri().clone();
     app.meter.in_flight.inc();
-    let mut response = match app.in_flight.try_acquire() {
-        Err(_) => {
+    let vital = route.as_ref().is_some_and(|route| VITAL.contains(&route.as_str()));
+    let permit = if vital { Some(None) } else { app.in_flight.try_acquire().ok().map(Some) };
+    let mut response = match permit {
+        None => {
             app.meter.shed.inc();
             Refusal::busy("as many requests as this server takes are being worked on; try again").into_response()
         }
-        Ok(_permit) => {
+        Some(_permit) => {
             if !request.body().is_end_stream() {
                 let body = std::mem::take(request.body_mut());
-                *request.body_mut() = Guarded::new(body, app.settings.timeout, &app.meter.bytes_in);
+                *request.body_mut() = Guarded::around(body, app.settings.timeout, &app.meter.bytes_in);
             }
             let work = AssertUnwindSafe(tokio::time::timeout(app.settings.total, next.run(request))).catch_unwind();
             match work.await {

@@ -3,6 +3,7 @@
 mod digest;
 mod error;
 mod manifest;
+pub mod pack;
 pub mod patch;
 mod path;
 mod walk;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::Instant;
 
 use host_trainer::cli::exit;
 use host_trainer::files::Scratch;
@@ -194,7 +194,7 @@ fn a_folder_follows_from_version_to_version_and_back() {
     assert_eq!(fleet.root("d"), fleet.root("one"));
 
     let status = fleet.good(&format!("status --server {url}"));
-    assert!(status.contains("gw") && status.contains("1 clients"), "{status}");
+    assert!(status.contains("gw"), "{status}");
     assert!(fleet.good(&format!("status --server {url} --name gw")).contains("1.0 *"));
     assert!(fleet.bad(&format!("status --server {url} --name other"), exit::SERVER_REFUSED).contains("404"));
 }
@@ -208,7 +208,9 @@ fn parts_of_files_are_read_from_folders_and_servers() {
     fleet.good(&format!("snapshot one --server {url} --name gw --version 1.0"));
     fleet.good(&format!("sync --server {url} --name gw --to d"));
     let page = text(&prose(1, 400));
-    for from in ["--dir d", &format!("--server {url} --name gw")] {
+    fleet.good(&format!("sync --server {url} --name gw --to p --pointers"));
+    assert!(fs::read_dir(fleet.path("p")).expect("a folder").flatten().all(|entry| entry.file_name() == ".gmcf"));
+    for from in ["--dir d", "--dir p", &format!("--server {url} --name gw")] {
         assert_eq!(fleet.good(&format!("cat {from} static/page.html")), page);
         assert_eq!(fleet.good(&format!("cat {from} static/page.html --range 1000..1234")), page[1000..1234]);
         assert_eq!(fleet.good(&format!("cat {from} static/page.html --range 9000..")), page[9000..]);
@@ -318,24 +320,24 @@ fn flaky(server: &str, limit: usize) -> (String, Arc<AtomicUsize>) {
 #[test]
 fn a_connection_that_breaks_all_the_time_costs_little() {
     let fleet = Fleet::new();
-    let noise: Vec<u8> = (0..100_000_u32).flat_map(|i| Digest::of(&i.to_le_bytes()).0).take(400_000).collect();
+    let noise: Vec<u8> = (0..100_000_u32).flat_map(|i| Digest::of(&i.to_le_bytes()).0).take(60_000).collect();
     put(&fleet.path("one"), "noise", &noise);
     let server = fleet.serve(&[]);
     fleet.good(&format!("snapshot one --server {} --name gw --version 1.0", server.url));
-    let (url, passed) = flaky(&server.url, 50_000);
+    let (url, passed) = flaky(&server.url, 10_000);
     fleet.good(&format!("sync --server {url} --name gw --to d"));
     assert_eq!(fleet.root("d"), fleet.root("one"));
     let passed = passed.load(Ordering::Relaxed);
-    assert!(passed > 400_000 && passed < 450_000, "{passed}");
+    assert!(passed > 60_000 && passed < 80_000, "{passed}");
 }
 
 #[test]
 fn killed_at_any_moment_the_folder_is_old_or_new() {
     let fleet = Fleet::new();
     let (one, two) = (fleet.path("one"), fleet.path("two"));
-    for i in 0..60 {
-        put(&one, &format!("dir{}/file{i}", i % 7), &prose(i, 60));
-        let changed = if i % 3 == 0 { prose(i + 1000, 60) } else { prose(i, 60) };
+    for i in 0..40 {
+        put(&one, &format!("dir{}/file{i}", i % 7), &prose(i, 12));
+        let changed = if i % 3 == 0 { prose(i + 1000, 12) } else { prose(i, 12) };
         put(&two, &format!("dir{}/file{i}", i % 5), &changed);
     }
     let server = fleet.serve(&[]);
@@ -343,26 +345,30 @@ fn killed_at_any_moment_the_folder_is_old_or_new() {
     fleet.good(&format!("snapshot one --server {url} --name gw --version 1.0"));
     fleet.good(&format!("snapshot two --server {url} --name gw --version 2.0"));
     let (first, second) = (fleet.root("one"), fleet.root("two"));
+    let sync = |version: &str| format!("sync --server {url} --name gw --to d --version {version} --allow-downgrade");
+    fleet.good(&sync("1.0"));
+    fleet.good(&sync("2.0"));
+    let start = Instant::now();
+    fleet.good(&sync("1.0"));
+    let whole = start.elapsed();
     let mut seed = 12_345_u64;
     let mut exchanged = 0;
     for _ in 0..20 {
-        let version = if fleet.path("d").exists() && fleet.root("d") == second { "1.0" } else { "2.0" };
-        let before = fleet.path("d").exists().then(|| fleet.root("d"));
-        let mut run =
-            fleet.command(&format!("sync --server {url} --name gw --to d --version {version} --allow-downgrade"));
+        let before = fleet.root("d");
+        let version = if before == second { "1.0" } else { "2.0" };
+        let mut run = fleet.command(&sync(version));
         let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("gmcf starts");
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        std::thread::sleep(Duration::from_micros((seed >> 33) % 300_000));
+        std::thread::sleep(whole.mul_f64((seed >> 33) as f64 / f64::from(1_u32 << 31) * 1.2));
         run.kill().expect("it is ours");
         run.wait().expect("it is ours");
-        if fleet.path("d").exists() {
-            let found = fleet.root("d");
-            assert!(found == first || found == second);
-            exchanged += u32::from(Some(found) != before);
-        }
+        let found = fleet.root("d");
+        assert!(found == first || found == second);
+        exchanged += u32::from(found != before);
     }
     println!("{exchanged} of 20 were exchanged");
-    fleet.good(&format!("sync --server {url} --name gw --to d"));
+    fleet.good("sync --to d --version 1.0 --allow-downgrade");
+    fleet.good("sync --to d");
     assert_eq!(fleet.root("d"), second);
     let mut beside: Vec<_> =
         fs::read_dir(fleet.path(".d.gmcf")).expect("a folder").flatten().map(|e| e.file_name()).collect();

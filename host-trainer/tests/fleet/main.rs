@@ -5,6 +5,7 @@ mod backend;
 mod client;
 mod hostile;
 mod kill;
+mod page;
 mod precompute;
 mod processes;
 mod s3;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -152,10 +152,12 @@ pub(in super::super) async fn find(
 )]
 pub(super) async fn between(
     State(app): State<Shared>,
-    method: Method,
     Query(query): Query<BetweenQuery>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Refusal> {
+    // Taken apart: extracting the headers would copy them, for each of very many requests.
+    let (request, _) = request.into_parts();
+    let headers = request.headers;
     app.grants.may_read(&headers, Some(&query.name)).await?;
     let versions = (query.from.as_ref(), query.to.as_ref());
     let wanted = find(&app, &query.name, versions, query.profile, query.base.unwrap_or(false)).await?;
@@ -169,7 +171,7 @@ pub(super) async fn between(
     let cache = if query.to.is_some() { app.forever() } else { ASK };
     let meta = Meta { kind, etag: delta.etag.clone(), cache };
     let part = range::part(&headers, &meta.etag, delta.bytes.len() as u64)?;
-    if method != Method::HEAD {
+    if request.method != Method::HEAD {
         let (sent, last) = part.sent(delta.bytes.len() as u64);
         app.asked.delta(wanted.key, if last { wanted.whole } else { 0 }, sent);
     }

@@ -11,10 +11,11 @@ use utoipa::IntoParams;
 use super::super::extract::{Nothing, Path, Query};
 use super::super::problem::{Refusal, kinds};
 use super::super::range::{Meta, etag};
-use super::super::{Shared, accept, docs};
+use super::super::{Shared, accept, answers, docs};
 use super::contents::RangeHeaders;
 use super::{ASK, names};
 use crate::base::SHIPPED;
+use crate::store::StoreError;
 use crate::tree::Digest;
 use crate::wire::{GMCF, StatusRecord};
 
@@ -93,9 +94,9 @@ pub(super) async fn readyz(State(app): State<Shared>, Query(Nothing {}): Query<N
     if app.is_stopping() {
         return Err(Refusal::busy("the server is being stopped"));
     }
-    let asked = tokio::time::timeout(app.settings.timeout, app.store.ready()).await;
-    let late = || Refusal::busy("the store does not answer in time").of(kinds::STORE);
-    asked.map_err(|_| late())?.map_err(Refusal::from)?;
+    let failed =
+        |error: StoreError| Refusal::busy("the store does not answer").of(kinds::STORE).because(error.to_string());
+    answers(&app.store, app.settings.timeout).await.map_err(failed)?;
     Ok(([(CACHE_CONTROL, "no-store")], "ready\n").into_response())
 }
 

@@ -1,11 +1,12 @@
 //! Reads patches.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use codec_core::container::digest::BaseId;
 
 use super::error::PatchError;
 use super::plan::{Added, Change, MAX_PLAN, Plan, Reach, Source};
+use super::record::{self, Known};
 use super::reference::{Reference, keep};
 use super::{ID_LEN, Limits, MAGIC, NoContents, Old, Sink, flag, solid};
 use crate::tree::{Digest, Entry, Node, Tree, TreePath};
@@ -72,6 +73,10 @@ struct Cutter<'a> {
     contents: Vec<(Digest, u64)>,
     /// Contents that the receiver has.
     known: HashSet<Digest>,
+    /// Numbers of the lists that are reduced, and their bytes as far as they have come.
+    records: BTreeMap<usize, Vec<u8>>,
+    /// Where there are such lists: what they say about each content.
+    said: Vec<Vec<u8>>,
     sink: &'a mut dyn Sink,
 }
 
@@ -84,7 +89,9 @@ impl<'a> Cutter<'a> {
         let mut lens: Vec<_> = std::iter::once(text).chain(lens).collect();
         lens.reverse();
         let known = old.contents().into_keys().collect();
-        Self { lens, part: Vec::new(), text: Vec::new(), contents, known, sink }
+        let records: BTreeMap<_, _> = plan.records.iter().map(|number| (*number as usize, Vec::new())).collect();
+        let said = if records.is_empty() { Vec::new() } else { vec![Vec::new(); contents.len()] };
+        Self { lens, part: Vec::new(), text: Vec::new(), contents, known, records, said, sink }
     }
 
     /// Takes the next bytes of the stream.
@@ -110,11 +117,52 @@ impl<'a> Cutter<'a> {
             self.text = part;
             return Ok(());
         };
+        if let Some(list) = self.records.get_mut(&number) {
+            *list = part;
+            return Ok(());
+        }
+        if let Some(said) = self.said.get_mut(number) {
+            *said = record::entry(&part);
+        }
+        self.hand_on(number, part)
+    }
+
+    fn hand_on(&mut self, number: usize, part: Vec<u8>) -> Result<(), PatchError> {
         let digest = Digest::of(&part);
         self.contents[number] = (digest, part.len() as u64);
         if self.known.insert(digest) {
             self.sink.content(digest, part).map_err(|source| PatchError::Write { digest, source })?;
         }
+        Ok(())
+    }
+}
+
+impl Cutter<'_> {
+    /// Completes the lists, in at most `room` bytes more than the stream has.
+    fn expand(&mut self, plan: &Plan, old: &Tree, mut room: u64) -> Result<(), PatchError> {
+        if self.records.is_empty() {
+            return Ok(());
+        }
+        let (text, said) = (std::mem::take(&mut self.text), std::mem::take(&mut self.said));
+        let mut lines = Lines::of(&text)?;
+        let paths = record::paths(plan, old, |link| {
+            let path = lines.next()?;
+            if link {
+                lines.next()?;
+            }
+            Ok(path)
+        })?;
+        // Lists say nothing about each other.
+        let about = paths.iter().zip(&said).filter(|(_, said)| !said.is_empty());
+        let known: Known<'_> = about.map(|(path, said)| (*path, &said[..])).collect();
+        for (number, reduced) in std::mem::take(&mut self.records) {
+            let path = paths.get(number).copied().unwrap_or("");
+            let limit = room.saturating_add(reduced.len() as u64);
+            let list = record::expand(path, &reduced, &known, limit)?;
+            room -= (list.len() as u64).saturating_sub(reduced.len() as u64);
+            self.hand_on(number, list)?;
+        }
+        self.text = text;
         Ok(())
     }
 }
@@ -170,6 +218,7 @@ pub fn apply(bytes: &[u8], old: Option<Old<'_>>, sink: &mut dyn Sink, limits: &L
     if !payloads.is_empty() {
         return Err(PatchError::OutOfRange { field: "payload", found: payloads.len() as u64, limit: 0 });
     }
+    cutter.expand(&plan, tree, limits.new_len - plan.stream_len())?;
     let Cutter { text, contents, .. } = cutter;
     build(tree, &plan, &text, &contents, limits)
 }

@@ -12,7 +12,7 @@ use super::plan::MAX_GROUPS;
 /// Bytes that are hashed together.
 const WINDOW: usize = 32;
 /// One of so many windows is looked at, chosen by its hash; a power of two.
-const SAMPLED: u64 = 8;
+pub(in crate::tree) const SAMPLED: u64 = 8;
 /// Contents that share at least so many bytes go to different groups.
 const SHARED: u64 = 12 << 10;
 /// Smaller binaries go with others.
@@ -24,7 +24,7 @@ const MAX_ROUNDS: usize = 8;
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// The hashes of some windows of `bytes`: the same in all contents that hold the window.
-fn samples(bytes: &[u8]) -> impl Iterator<Item = u64> {
+pub(in crate::tree) fn samples(bytes: &[u8]) -> impl Iterator<Item = u64> {
     let out_factor = (0..WINDOW).fold(1_u64, |power, _| power.wrapping_mul(FACTOR));
     let mut hash = 0_u64;
     bytes.iter().enumerate().filter_map(move |(i, &byte)| {

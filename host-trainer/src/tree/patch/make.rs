@@ -1,6 +1,6 @@
 //! Writes patches.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use codec_core::container::v2::Header;
@@ -9,6 +9,7 @@ use codec_core::varint;
 use super::error::PatchError;
 use super::group::Grouping;
 use super::plan::{Added, Change, Coding, MAX_PLAN, Plan, Reach, Source, mode};
+use super::record::{self, Known};
 use super::reference::{Reference, keep};
 use super::search::shortest;
 use super::{Contents, ID_LEN, MAGIC, MAX_CONTENT, NoContents, Old, Options, flag, read};
@@ -130,16 +131,21 @@ pub fn make(
     let none = Tree::default();
     let (tree, old_contents) = old.unwrap_or((&none, &NoContents));
     let (mut plan, text, contents) = plan(tree, new)?;
-    group(&mut plan, tree, old_contents, &contents, new_contents)?;
+    let reduced = records(&mut plan, tree, &text, &contents, new_contents)?;
+    let content = |number: u32| match reduced.get(&number) {
+        Some(list) => Ok(list.clone()),
+        None => contents.get(number as usize).map_or(Ok(Vec::new()), |(digest, len)| read(new_contents, digest, *len)),
+    };
+    group(&mut plan, tree, old_contents, contents.len() as u32, &content)?;
     let streamed = plan.streamed();
-    let mut rest = streamed.iter().map(|content| &contents[content.number as usize]);
+    let mut rest = streamed.iter();
     let (mut stream, mut before) = (text, Vec::new());
     let mut payloads: Vec<Vec<u8>> = Vec::new();
     for range in plan.parts() {
         let len = (range.end - range.start) as usize;
         while stream.len() < len {
-            let Some((digest, len)) = rest.next() else { break };
-            stream.extend_from_slice(&read(new_contents, digest, *len)?);
+            let Some(next) = rest.next() else { break };
+            stream.extend_from_slice(&content(next.number)?);
         }
         let next = stream.split_off(len);
         let (coding, payload) = smallest(&stream, tree, old_contents, &plan, &range, &before, options)?;
@@ -171,13 +177,57 @@ pub fn make(
     Ok(bytes)
 }
 
+/// Lists of hashes that need not travel, as they travel, by their number.
+fn records(
+    plan: &mut Plan,
+    old: &Tree,
+    text: &[u8],
+    contents: &[(Digest, u64)],
+    new_contents: &dyn Contents,
+) -> Result<BTreeMap<u32, Vec<u8>>, PatchError> {
+    let text = String::from_utf8_lossy(text);
+    let mut lines = text.lines();
+    let mut line = |link: bool| {
+        let path = lines.next().unwrap_or("");
+        if link {
+            lines.next();
+        }
+        Ok(path)
+    };
+    let paths = record::paths(plan, old, &mut line)?;
+    let lists: Vec<u32> =
+        (0..).zip(&paths).filter(|(_, path)| record::folder(path).is_some()).map(|(i, _)| i).collect();
+    let mut reduced = BTreeMap::new();
+    if lists.is_empty() {
+        return Ok(reduced);
+    }
+    let others = (0..).zip(contents).filter(|(number, _)| !lists.contains(number));
+    let said = others.map(|(number, (digest, len))| Ok((number, record::entry(&read(new_contents, digest, *len)?))));
+    let said: HashMap<u32, Vec<u8>> = said.collect::<Result<_, PatchError>>()?;
+    let known: Known<'_> = said.iter().map(|(number, said)| (paths[*number as usize], &said[..])).collect();
+    for number in lists {
+        let (digest, len) = &contents[number as usize];
+        let (path, list) = (paths[number as usize], read(new_contents, digest, *len)?);
+        let short = record::reduce(path, &list, &known);
+        let right = |short: &Vec<u8>| record::expand(path, short, &known, *len).is_ok_and(|whole| whole == list);
+        reduced.extend(short.filter(right).map(|short| (number, short)));
+    }
+    plan.records = reduced.keys().copied().collect();
+    for (source, number) in plan.sources_mut().filter(|source| matches!(source, Source::New { .. })).zip(0..) {
+        if let (Source::New { len, .. }, Some(list)) = (source, reduced.get(&number)) {
+            *len = list.len() as u32;
+        }
+    }
+    Ok(reduced)
+}
+
 /// Deals the new contents out to groups.
 fn group(
     plan: &mut Plan,
     old: &Tree,
     old_contents: &dyn Contents,
-    contents: &[(Digest, u64)],
-    new_contents: &dyn Contents,
+    count: u32,
+    content: &dyn Fn(u32) -> Result<Vec<u8>, PatchError>,
 ) -> Result<(), PatchError> {
     let mut grouping = Grouping::default();
     let total = plan.stream_len();
@@ -185,8 +235,8 @@ fn group(
         grouping.learn_old(&read(old_contents, &digest, len)?);
     }
     let mut places = Vec::new();
-    for (digest, len) in contents {
-        places.push(grouping.place(&read(new_contents, digest, *len)?));
+    for number in 0..count {
+        places.push(grouping.place(&content(number)?));
     }
     let order = grouping.order();
     let mut places = places.into_iter();

@@ -33,11 +33,12 @@
 
 mod apply;
 mod error;
-mod group;
+pub(super) mod group;
 mod make;
 mod plan;
+mod record;
 mod reference;
-mod search;
+pub(super) mod search;
 mod solid;
 #[cfg(test)]
 mod tests;

@@ -107,6 +107,8 @@ pub(super) struct Plan {
     pub changes: Vec<(u32, Change)>,
     /// New paths, in the order of the text.
     pub added: Vec<Added>,
+    /// Numbers of the contents that travel as reduced lists, ascending.
+    pub records: Vec<u32>,
     /// Bytes of the text, which the stream starts with.
     pub text_len: u32,
     /// How each part of the stream is coded.
@@ -306,6 +308,9 @@ impl<'a> Codes<'a> {
         if added > 0 {
             coded.text_len = self.counts.code(c, plan.text_len);
         }
+        if self.streamed > 0 {
+            coded.records = self.records(c, &plan.records)?;
+        }
         self.bytes += u64::from(coded.text_len);
         PatchError::check("stream", self.bytes, self.limits.new_len)?;
         let parts = coded.parts().len();
@@ -502,6 +507,21 @@ impl<'a> Codes<'a> {
         };
         self.last_like = place;
         Ok(Some((place as u32, len)))
+    }
+
+    /// How many contents are reduced lists, and how many lie between two of them.
+    fn records<C: Coder>(&mut self, c: &mut C, records: &[u32]) -> Result<Vec<u32>, PatchError> {
+        let count = self.again.code(c, records.len() as u32);
+        PatchError::check("records", count.into(), self.streamed.into())?;
+        let (mut coded, mut next) = (Vec::new(), 0);
+        for i in 0..count {
+            let number = records.get(i as usize).copied().unwrap_or(0);
+            let number = u64::from(next) + u64::from(self.again.code(c, number.wrapping_sub(next)));
+            PatchError::check("record", number, u64::from(self.streamed) - 1)?;
+            coded.push(number as u32);
+            next = number as u32 + 1;
+        }
+        Ok(coded)
     }
 
     fn coding<C: Coder>(&mut self, c: &mut C, coding: Coding, last: bool) -> Result<Coding, PatchError> {

@@ -12,7 +12,7 @@ use super::plan::mode;
 use crate::align::Alignment;
 use crate::align::path::{Costs, Scene};
 use crate::align::suffix::SuffixIndex;
-use crate::base::Shipped;
+use crate::base::{Resident, Shipped};
 use crate::codec::Profile;
 use crate::fit::encode::{Encoded, Job, encode, stored, with_big_stack};
 use crate::fit::search::{LEAST_MAPPED, smallest};
@@ -74,9 +74,25 @@ fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignme
     found.iter().map(|alignment| alignment.split(most, LEAST_MAPPED)).collect()
 }
 
-/// Codes `new` against `old`, or alone where there is none.
+/// Codes `new` against `old`, or alone where there is none, without a header.
 pub(super) fn shortest(new: &[u8], old: &[u8], base: Option<&Shipped>) -> Result<Coded, PatchError> {
     let resident = base.map(Shipped::open).transpose()?;
+    let (encoded, with_base) = container(new, old, resident, CODE)?;
+    let mut coded = Coded::from(encoded);
+    if with_base && coded.mode == mode::CODED {
+        coded.mode = mode::BASE;
+    }
+    Ok(coded)
+}
+
+/// The shortest container for `new` against `old`, which is empty where there is none, and whether it takes the base
+/// model. Binaries up to `code` bytes, old ones included, are searched for instruction sets and link addresses.
+pub(in crate::tree) fn container(
+    new: &[u8],
+    old: &[u8],
+    resident: Option<Resident<'_>>,
+    code: usize,
+) -> Result<(Encoded, bool), codec_core::Error> {
     let plain = Job { new, old: None, profile: Profile::Host, prior: PRIOR, base: None };
     let based = Job { base: resident, ..plain };
     let delta = |job: Job<'_>, alignment: &Alignment| encode(&Job { old: Some(old), ..job }, alignment, false);
@@ -92,13 +108,13 @@ pub(super) fn shortest(new: &[u8], old: &[u8], base: Option<&Shipped>) -> Result
                 best = Some((encoded, with_base));
             }
         };
-        if !is_text(new) && !old.is_empty() && new.len() + old.len() <= CODE {
+        if !is_text(new) && !old.is_empty() && new.len() + old.len() <= code {
             let encoded = smallest(&Job { old: Some(old), ..based }, &|_, _| {})?;
             let with_base = Header::parse(&encoded.bytes)?.0.base.is_some();
             let is_code = !encoded.alignment.address.is_plain();
             keep(encoded, with_base);
             if is_code {
-                return finish(best);
+                return best.ok_or(codec_core::Error::Finished);
             }
         }
         keep(stored(&plain)?, false);
@@ -127,16 +143,6 @@ pub(super) fn shortest(new: &[u8], old: &[u8], base: Option<&Shipped>) -> Result
                 keep(encode(&based, &nothing, false)?, true);
             }
         }
-        finish(best)
+        best.ok_or(codec_core::Error::Finished)
     })
-}
-
-/// The best of what was tried, and whether it was with the base model.
-fn finish(best: Option<(Encoded, bool)>) -> Result<Coded, PatchError> {
-    let (encoded, with_base) = best.ok_or(codec_core::Error::Finished)?;
-    let mut coded = Coded::from(encoded);
-    if with_base && coded.mode == mode::CODED {
-        coded.mode = mode::BASE;
-    }
-    Ok(coded)
 }
