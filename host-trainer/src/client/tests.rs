@@ -139,7 +139,8 @@ impl Source for Shelf {
                     let tree = |root: &Digest| self.trees.get(root).ok_or_else(|| refused(404));
                     let old = from.as_ref().map(tree).transpose()?;
                     let old = old.map(|old| (old, &self.contents as &dyn patch::Contents));
-                    patch::make(old, tree(to)?, &self.contents, &Options { base: None }).map_err(ClientError::from)
+                    patch::make(old, tree(to)?, &self.contents, &Options { base: None, ..Options::default() })
+                        .map_err(ClientError::from)
                 };
                 match patches.get(&(from, *to)) {
                     Some(bytes) => bytes.clone(),

@@ -48,7 +48,7 @@ pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) 
             let contents = Stored { store: store.clone(), runtime: Handle::current(), max_content };
             let made = move || {
                 let old = old.as_deref().map(|old| (old, &contents as &dyn Contents));
-                let options = patch::Options { base: Shipped::of(Profile::Host) };
+                let options = patch::Options::default();
                 patch::make(old, &new, &contents, &options).map_err(DeltaError::from)
             };
             Ok(Made { bytes: blocking(made).await?.into(), chained: false })
