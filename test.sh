@@ -42,6 +42,11 @@ s3_server() {
     host-trainer/tests/fleet/s3.sh >/dev/null
 }
 
+# Likewise.
+browser() {
+    ensure_packages "command -v chromium && command -v chromedriver" chromium chromium-driver || return "$SKIPPED"
+}
+
 host_tests() {
     # zstd is C: its crate needs a compiler for the host.
     # The C interface is tested from C and C++ programs.
@@ -83,7 +88,11 @@ miri() {
 }
 
 step "S3 server for the host tests" firmware_step s3_server
+step "browser for the host tests" firmware_step browser
 step "host tests" host_tests
+# The scripts below would build one as a release.
+program=$(realpath -m "${CARGO_TARGET_DIR:-target}")/checked/gmcf
+[ ! -x "$program" ] || export GMCF="${GMCF:-$program}"
 step "server against its OpenAPI document" firmware_step host-trainer/tests/fleet/schemathesis.sh
 step "decoder and updater under Miri" miri
 step "firmware images and link checks" firmware_step firmware-demo/build.sh

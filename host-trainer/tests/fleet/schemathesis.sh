@@ -26,6 +26,8 @@ if ! "$schemathesis" --version >/dev/null 2>&1; then
     fi
 fi
 
+ensure_packages "command -v curl" curl || exit "$SKIPPED"
+
 gmcf=${1:-target/checked/gmcf}
 if [ $# -eq 0 ]; then
     cargo build --workspace --profile checked --all-features --locked --bin gmcf || exit 1
