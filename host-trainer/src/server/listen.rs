@@ -1,13 +1,17 @@
 //! Connections: how they come, how long they may stay, and how they end.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::path::Path;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
+use axum::http::StatusCode;
+use bytes::Bytes;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,7 +19,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
@@ -28,6 +32,10 @@ const MAX_CONNECTIONS: usize = 8192;
 const BREATH: Duration = Duration::from_millis(50);
 /// How long requests that have begun may go on after the server was told to stop.
 const GRACE: Duration = Duration::from_secs(30);
+/// Bytes of a refused body that are taken in before the connection is closed, at most.
+const LINGER_BYTES: usize = 4 << 20;
+/// For how long.
+const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of a request's head, at most; also what is read at a time.
 const MAX_HEAD: usize = 64 << 10;
 
@@ -131,11 +139,16 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) {
     let answering = Answering::default();
     let io = TokioIo::new(Guard::new(stream, app.settings.timeout, answering.clone()));
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
         answering.begin();
         let (mut router, answering) = (router.clone(), answering.clone());
         async move {
-            let answer = router.call(request.map(Body::new)).await;
+            let (rest, unread) = oneshot::channel();
+            let lent = |body| Body::new(Lent { body: Some(body), rest: Some(rest) });
+            let answer = router.call(request.map(lent)).await;
+            if answer.as_ref().is_ok_and(|answer| answer.status() != StatusCode::REQUEST_TIMEOUT) {
+                linger(unread).await;
+            }
             answer.map(|answer| answer.map(|body| answering.until(body)))
         }
     });
@@ -157,4 +170,56 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
             connection.into_parts().io.into_inner().say_timeout().await;
         }
     }
+}
+
+/// A body that comes back when whoever has it does not read it to its end.
+struct Lent {
+    body: Option<Incoming>,
+    rest: Option<oneshot::Sender<Incoming>>,
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.body.as_mut().map_or(Poll::Ready(None), |body| Pin::new(body).poll_frame(context))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let (Some(body), Some(rest)) = (self.body.take().filter(|body| !body.is_end_stream()), self.rest.take()) {
+            // Nobody waits for it if the request is given up.
+            drop(rest.send(body));
+        }
+    }
+}
+
+/// Takes in the rest of a body that was refused, as far as that is sensible: a connection that is closed while the client
+/// still sends takes the answer with it.
+async fn linger(mut unread: oneshot::Receiver<Incoming>) {
+    let Ok(mut body) = unread.try_recv() else { return };
+    let reading = async {
+        let mut left = LINGER_BYTES;
+        while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    // However far it came.
+    drop(tokio::time::timeout(LINGER, reading).await);
 }
