@@ -49,6 +49,8 @@ done
 
 # The same bytes from nginx: a delta of some KB, and the whole image as a container of some 50 KB.
 mkdir -p "$work/files" "$work/temp"
+# nginx reads them as another user, where root starts it.
+chmod 755 "$work" "$work/files"
 declare -A query=([delta]="name=greatfet&from=2021.2.1&to=2024.0.0" [whole]="name=greatfet&to=2024.0.0")
 for what in delta whole; do
     curl -fsS -o "$work/files/$what" "$url/delta/between?${query[$what]}"

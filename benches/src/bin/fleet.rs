@@ -123,6 +123,8 @@ impl Drop for Server {
 }
 
 fn main() -> Result<(), Failure> {
+    // Without TLS here, but the client wants to know.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let devices: usize = std::env::args().nth(1).map_or(Ok(10_000), |text| text.parse())?;
     let gmcf = match std::env::var_os("GMCF") {
         Some(path) => PathBuf::from(path),

@@ -143,12 +143,17 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         answering.begin();
         let (mut router, answering) = (router.clone(), answering.clone());
         async move {
-            let (rest, unread) = oneshot::channel();
-            let lent = |body| Body::new(Lent { body: Some(body), rest: Some(rest) });
-            let answer = router.call(request.map(lent)).await;
-            if answer.as_ref().is_ok_and(|answer| answer.status() != StatusCode::REQUEST_TIMEOUT) {
-                linger(unread).await;
-            }
+            let answer = if request.body().is_end_stream() {
+                router.call(request.map(|_| Body::empty())).await
+            } else {
+                let (rest, unread) = oneshot::channel();
+                let lent = |body| Body::new(Lent { body: Some(body), rest: Some(rest) });
+                let answer = router.call(request.map(lent)).await;
+                if answer.as_ref().is_ok_and(|answer| answer.status() != StatusCode::REQUEST_TIMEOUT) {
+                    linger(unread).await;
+                }
+                answer
+            };
             answer.map(|answer| answer.map(|body| answering.until(body)))
         }
     });
