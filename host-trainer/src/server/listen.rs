@@ -1,6 +1,7 @@
 //! Connections: how they come, how long they may stay, and how they end.
 
 use std::future::{Future, poll_fn};
+use std::io;
 use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::Service;
@@ -64,7 +66,8 @@ pub(super) async fn run(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     stop: impl Future<Output = ()>,
-) {
+) -> io::Result<()> {
+    let mut workers = Workers::start(std::thread::available_parallelism().map_or(1, usize::from))?;
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let (stopping, stopped) = watch::channel(false);
     let mut stop = pin!(stop);
@@ -74,7 +77,8 @@ pub(super) async fn run(
             () = &mut stop => break,
             accepted = accept(&listener, &room) => accepted,
         };
-        let (stream, permit) = match accepted {
+        // It changes its runtime.
+        let (stream, permit) = match accepted.and_then(|(stream, permit)| Ok((stream.into_std()?, permit))) {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "no connection to be had");
@@ -83,9 +87,12 @@ pub(super) async fn run(
             }
         };
         let (app, router, tls, stopped) = (app.clone(), router.clone(), tls.clone(), stopped.clone());
-        tokio::spawn(async move {
+        workers.next().spawn(async move {
             app.meter.connections.inc();
-            connection(&app, router, stream, tls, stopped).await;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => connection(&app, router, stream, tls, stopped).await,
+                Err(error) => tracing::warn!(%error, "a connection is lost"),
+            }
             app.meter.connections.dec();
             drop(permit);
         });
@@ -97,13 +104,48 @@ pub(super) async fn run(
     if tokio::time::timeout(GRACE, room.acquire_many(all)).await.is_err() {
         tracing::warn!("requests are given up that have not ended within {} s", GRACE.as_secs());
     }
+    Ok(())
+}
+
+/// Threads for connections, each with a runtime of its own: a connection stays on one of them, so that an answer from memory
+/// wakes no other thread. What takes long is done elsewhere, by the runtimes' threads for what blocks.
+struct Workers {
+    runtimes: Vec<Handle>,
+    next: usize,
+    /// They end when these are gone.
+    _stops: Vec<oneshot::Sender<()>>,
+}
+
+impl Workers {
+    fn start(count: usize) -> io::Result<Self> {
+        let (mut runtimes, mut stops) = (Vec::new(), Vec::new());
+        for _ in 0..count.max(1) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtimes.push(runtime.handle().clone());
+            let (stop, stopped) = oneshot::channel::<()>();
+            stops.push(stop);
+            let work = move || {
+                // Nothing is ever sent: the sender goes.
+                drop(runtime.block_on(stopped));
+                runtime.shutdown_background();
+            };
+            std::thread::Builder::new().name("connections".into()).spawn(work)?;
+        }
+        Ok(Self { runtimes, next: 0, _stops: stops })
+    }
+
+    /// The one whose turn it is.
+    fn next(&mut self) -> &Handle {
+        self.next = (self.next + 1) % self.runtimes.len();
+        &self.runtimes[self.next]
+    }
 }
 
 async fn accept(
     listener: &TcpListener,
     room: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
     Ok((stream, permit))
 }

@@ -321,7 +321,7 @@ impl Server {
     /// Serves until `stop` is done, then until the requests that have begun are answered.
     ///
     /// # Errors
-    /// None so far: what goes wrong with a connection ends that connection.
+    /// The system's, where it has no threads. What goes wrong with a connection ends that connection.
     pub async fn run(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let Self { app, router, listener, tls } = self;
         // It may take a while, and nobody has to wait for it.
@@ -349,10 +349,10 @@ impl Server {
             stop.await;
             app.stopping.store(true, Ordering::Relaxed);
         };
-        listen::run(&app, &router, listener, tls, stop).await;
+        let served = listen::run(&app, &router, listener, tls, stop).await;
         telling.abort();
         app.tell().await;
-        Ok(())
+        served
     }
 }
 
