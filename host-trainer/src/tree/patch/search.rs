@@ -22,9 +22,10 @@ use crate::fit::search::{LEAST_MAPPED, smallest};
 /// model than by many small segments, the more so the more often the same is inserted.
 const PRICES: [(f32, f32, f32); 5] =
     [(2.5, 100.0, 3.0), (1.0, 100.0, 3.0), (0.7, 60.0, 2.0), (1.5, 34.0, 1.0), (5.2, 22.0, 1.0)];
-/// Longer parts are aligned at so many of the prices.
+/// Longer parts are aligned at fewer of them, and longer binaries at those of code.
 const LONG: usize = 1 << 20;
-const PRICES_LONG: usize = 3;
+const PRICES_LONG: [(f32, f32, f32); 3] = [(1.0, 100.0, 3.0), (1.5, 34.0, 1.0), (5.2, 22.0, 1.0)];
+const PRICES_BINARY: [(f32, f32, f32); 2] = [(5.2, 22.0, 1.0), (2.5, 34.0, 1.0)];
 /// So many of the shortest are tried with the base model, too; all but the first only where little is inserted.
 const WITH_BASE: usize = 2;
 /// Binaries up to so many bytes, old ones included, are searched for instruction sets and link addresses.
@@ -124,7 +125,11 @@ pub(in crate::tree) fn container(
         // What was tried without the model: bytes, alignment, and whether the reference is used.
         let mut tried: Vec<(usize, Alignment, bool)> = Vec::new();
         if !old.is_empty() {
-            let prices = if new.len() > LONG { &PRICES[..PRICES_LONG] } else { &PRICES[..] };
+            let prices = match (new.len() > LONG, is_text(new)) {
+                (true, true) => &PRICES_LONG[..],
+                (true, false) => &PRICES_BINARY,
+                (false, _) => &PRICES,
+            };
             for alignment in alignments(old, new, prices) {
                 let encoded = delta(plain, &alignment)?;
                 tried.push((encoded.bytes.len(), alignment, true));
