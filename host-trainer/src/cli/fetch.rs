@@ -1,6 +1,6 @@
 //! `gmcf fetch`.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::CliError;
 use super::client::{Screen, connect};
@@ -11,7 +11,7 @@ use super::output::print_json;
 use crate::client::{Asked, fetch};
 use crate::files::{self, Scratch};
 use crate::report::format::thousands;
-use crate::report::transfer::{TransferRecord, rfc3339, sha512};
+use crate::report::transfer::{Names, TransferRecord};
 
 pub(super) fn run(args: &FetchArgs) -> Result<(), CliError> {
     one_stdout(&args.output, args.json)?;
@@ -38,21 +38,16 @@ pub(super) fn run(args: &FetchArgs) -> Result<(), CliError> {
 
     let (said, received) = (&fetched.signed.statement, server.traffic().received());
     if args.json {
-        return print_json(&TransferRecord {
-            from_version: fetched.from.as_ref().map(ToString::to_string),
-            to_version: said.version.to_string(),
-            content_name: said.name.to_string(),
-            original_model_size: old.as_ref().map_or(0, |old| old.len() as u64),
-            new_model_size: said.len,
-            delta_size: fetched.sent,
-            is_delta: fetched.is_delta,
-            compression_ratio: said.len as f64 / fetched.sent.max(1) as f64,
-            transfer_time_ms: took.as_secs_f64() * 1e3,
-            is_lossless: true,
-            created_at: rfc3339(SystemTime::now()),
-            original_hash: old.as_deref().map(sha512),
-            new_hash: sha512(&fetched.bytes),
-        });
+        let names = Names {
+            content: Some(said.name.to_string()),
+            from: fetched.from.as_ref().map(ToString::to_string),
+            to: Some(said.version.to_string()),
+        };
+        let old = args.old.as_deref().zip(old.as_deref());
+        let sent = (fetched.sent, fetched.is_delta);
+        let record = TransferRecord::new(&names, old, (&args.output, &fetched.bytes), sent, took);
+        // The old file's own name says nothing of a version that the server does not know.
+        return print_json(&TransferRecord { from_version: names.from, ..record });
     }
     let from = fetched.from.as_ref().map_or("nothing", |from| from.as_str());
     let text =

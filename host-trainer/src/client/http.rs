@@ -8,6 +8,7 @@ use reqwest::{Certificate, Client, Method, RequestBuilder, Response, StatusCode,
 use tokio::runtime::Runtime;
 
 use super::error::{ClientError, Refusal};
+use crate::report::causes;
 use crate::wire::{self, Problem};
 
 /// Bytes of a problem document that are read.
@@ -113,11 +114,7 @@ fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {
         return "no answer in time".into();
     }
-    let mut inner: &dyn std::error::Error = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
+    causes::reason(error)
 }
 
 impl Server {

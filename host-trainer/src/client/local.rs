@@ -8,7 +8,7 @@ use serde::Serialize;
 use walkdir::WalkDir;
 
 use super::error::ClientError;
-use crate::tree::{Digest, Entry, Node, RESERVED, Tree, TreePath};
+use crate::tree::{Digest, Entry, Node, RESERVED, Tree, TreePath, mode_of};
 
 /// What stands at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,16 +42,6 @@ impl Differences {
     pub fn is_empty(&self) -> bool {
         self.modified.is_empty() && self.missing.is_empty() && self.extra.is_empty()
     }
-}
-
-#[cfg(unix)]
-fn mode_of(meta: &fs::Metadata) -> u16 {
-    (std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o777) as u16
-}
-
-#[cfg(not(unix))]
-fn mode_of(_: &fs::Metadata) -> u16 {
-    0o644
 }
 
 impl Local {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -15,6 +14,7 @@ use super::sync::Watch;
 use crate::history::{Kind, Name, Signed, Statement, Version};
 use crate::release::keys::SecretKey;
 use crate::report::format::hex;
+use crate::report::transfer::now_ms;
 use crate::tree::{Digest, Entry, Walked};
 use crate::wire::{self, PublishRecord, VersionRecord};
 
@@ -169,7 +169,7 @@ fn say(
                 digest,
                 len,
                 rollback: false,
-                published_at: now(),
+                published_at: now_ms(),
             };
             hex(&Signed::new(statement, Some(key)).emit())
         });
@@ -198,16 +198,11 @@ pub fn publish_rollback(
         // What is signed again must have been signed by the same key before.
         known.check(name, 0, Some(&key.public()))?;
         let sequence = latest(server, name)?.map_or(0, |signed| signed.statement.sequence) + 1;
-        let statement = Statement { sequence, rollback: true, published_at: now(), ..known.statement };
+        let statement = Statement { sequence, rollback: true, published_at: now_ms(), ..known.statement };
         let signed = hex(&Signed::new(statement, Some(key)).emit());
         match server.roll_back(name, version, Some(&signed)) {
             Err(error) if error.has_kind("/problems/sequence-taken") && races < RACES => races += 1,
             answer => return answer,
         }
     }
-}
-
-/// Milliseconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

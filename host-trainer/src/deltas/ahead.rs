@@ -145,7 +145,7 @@ pub async fn precompute(store: &Store, ahead: &Ahead, told: impl Fn(&DeltaKey, D
             done.there += 1;
         } else {
             // Without chains: which there are depends on how far the other parts are.
-            let bytes = make(store, key, ahead.max_content, false).await?.bytes;
+            let bytes = make(store, key, ahead.max_content, false).await?;
             done.made += 1;
             done.bytes += bytes.len() as u64;
             store.put_delta(&key, bytes).await?;

@@ -1,7 +1,6 @@
 //! How a delta is made.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -14,20 +13,12 @@ use crate::tree::pack;
 use crate::tree::patch::{self, Contents};
 use crate::tree::{Digest, Tree};
 
-/// A delta that was made.
-pub struct Made {
-    /// The body.
-    pub bytes: Bytes,
-    /// Whether it is a chain of deltas that were there, for it is shorter than one of its own.
-    pub chained: bool,
-}
-
 /// Makes the delta `key` from what is in `store`. With `chains`, deltas in the store that lead there over another content
 /// are taken where they are shorter in all.
 ///
 /// # Errors
 /// [`DeltaError`].
-pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) -> Result<Made, DeltaError> {
+pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) -> Result<Bytes, DeltaError> {
     match key.form {
         Form::Container { profile, base } => {
             let new = content(store, key.to, max_content).await?;
@@ -35,9 +26,10 @@ pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) 
                 Some(from) => Some(content(store, from, max_content).await?),
                 None => None,
             };
-            let direct = blocking(move || Ok(compress(&new, old.as_deref(), profile, base)?)).await?;
-            let chain = if chains { chain(store, &key).await? } else { None };
-            Ok(shorter(direct.bytes.into(), chain))
+            let direct: Bytes =
+                blocking(move || Ok(compress(&new, old.as_deref(), profile, base)?.bytes.into())).await?;
+            let chain = if chains { chain(store, &key, direct.len() as u64).await? } else { None };
+            Ok(shorter(direct, chain))
         }
         Form::Patch => {
             let new = tree(store, key.to).await?;
@@ -45,48 +37,47 @@ pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) 
                 Some(from) => Some(tree(store, from).await?),
                 None => None,
             };
-            let contents = Stored { store: store.clone(), runtime: Handle::current(), max_content };
-            let made = move || {
-                let old = old.as_deref().map(|old| (old, &contents as &dyn Contents));
-                let options = patch::Options::default();
-                patch::make(old, &new, &contents, &options).map_err(DeltaError::from)
-            };
-            Ok(Made { bytes: blocking(made).await?.into(), chained: false })
+            let contents = Stored::new(store, max_content);
+            blocking(move || {
+                let old = old.as_ref().map(|old| (old, &contents as &dyn Contents));
+                Ok(patch::make(old, &new, &contents, &patch::Options::default())?.into())
+            })
+            .await
         }
         Form::Pack => {
             let tree = tree(store, key.to).await?;
-            let contents = Stored { store: store.clone(), runtime: Handle::current(), max_content };
-            let made = move || pack::make(&tree, &contents, &pack::Options::default()).map_err(DeltaError::from);
-            Ok(Made { bytes: blocking(made).await?.into(), chained: false })
+            let contents = Stored::new(store, max_content);
+            blocking(move || Ok(pack::make(&tree, &contents, &pack::Options::default())?.into())).await
         }
     }
 }
 
 /// A chain where it is shorter.
-fn shorter(direct: Bytes, chain: Option<Bytes>) -> Made {
-    match chain {
-        Some(chain) if chain.len() < direct.len() => Made { bytes: chain, chained: true },
-        _ => Made { bytes: direct, chained: false },
-    }
+fn shorter(direct: Bytes, chain: Option<Bytes>) -> Bytes {
+    chain.filter(|chain| chain.len() < direct.len()).unwrap_or(direct)
 }
 
-/// The shortest chain of two deltas in the store, each of which may be a chain.
-async fn chain(store: &Store, key: &DeltaKey) -> Result<Option<Bytes>, DeltaError> {
+/// The shortest chain of two deltas in the store, each of which may be a chain, if there is one of less than `limit` bytes.
+async fn chain(store: &Store, key: &DeltaKey, limit: u64) -> Result<Option<Bytes>, DeltaError> {
     if key.from.is_none() {
         return Ok(None);
     }
-    let mut best: Option<(u64, DeltaKey, DeltaKey)> = None;
+    let (mut least, mut best) = (limit, None);
     for last in store.deltas_to(&key.to).await? {
         let Some(over) = last.key.from.filter(|_| last.key.form == key.form && last.key.from != key.from) else {
             continue;
         };
+        // What is too long without its first link is not worth a look for that.
+        if last.len >= least {
+            continue;
+        }
         let first = DeltaKey { to: over, ..*key };
         let Some(len) = store.delta_len(&first).await? else { continue };
-        if best.is_none_or(|(least, ..)| len + last.len < least) {
-            best = Some((len + last.len, first, last.key));
+        if len + last.len < least {
+            (least, best) = (len + last.len, Some((first, last.key)));
         }
     }
-    let Some((_, first, last)) = best else { return Ok(None) };
+    let Some((first, last)) = best else { return Ok(None) };
     let (Some(first), Some(last)) = (store.delta(&first).await?, store.delta(&last).await?) else { return Ok(None) };
     // A link that does without its old content starts the chain anew: what is before it is for nothing.
     for link in codec::links(&last)? {
@@ -116,8 +107,8 @@ async fn content(store: &Store, digest: Digest, limit: u64) -> Result<Bytes, Del
     store.content(&digest, limit).await?.ok_or(DeltaError::Missing { digest })
 }
 
-async fn tree(store: &Store, root: Digest) -> Result<Arc<Tree>, DeltaError> {
-    store.tree(&root).await?.map(Arc::new).ok_or(DeltaError::Missing { digest: root })
+async fn tree(store: &Store, root: Digest) -> Result<Tree, DeltaError> {
+    store.tree(&root).await?.ok_or(DeltaError::Missing { digest: root })
 }
 
 /// Does `work` where it does not stand in the way of requests.
@@ -135,6 +126,12 @@ struct Stored {
     store: Store,
     runtime: Handle,
     max_content: u64,
+}
+
+impl Stored {
+    fn new(store: &Store, max_content: u64) -> Self {
+        Self { store: store.clone(), runtime: Handle::current(), max_content }
+    }
 }
 
 impl Contents for Stored {
@@ -164,7 +161,7 @@ mod tests {
             let applied = codec::links(&chain[..cut]).and_then(|links| codec::apply(&links, Some(&a)));
             assert!(applied.is_err(), "{cut}");
         }
-        let taken = |direct: usize, chain: usize| shorter(vec![0; direct].into(), Some(vec![1; chain].into())).chained;
+        let taken = |direct: usize, chain: usize| shorter(vec![0; direct].into(), Some(vec![1; chain].into()))[0] == 1;
         assert_eq!([taken(5, 4), taken(5, 5), taken(5, 6)], [true, false, false]);
     }
 }

@@ -62,20 +62,22 @@ pub fn hex(bytes: &[u8]) -> String {
 /// The `N` bytes that `text` spells as lower-case hex; none for anything else.
 #[must_use]
 pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    unhex_within(text, N)?.try_into().ok()
+}
+
+/// The bytes, at most `limit`, that `text` spells as lower-case hex; none for anything else.
+#[must_use]
+pub fn unhex_within(text: &str, limit: usize) -> Option<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    if pairs.len() != N || !rest.is_empty() {
+    if pairs.len() > limit || !rest.is_empty() {
         return None;
     }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(pairs) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
+    pairs.iter().map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }
 
 /// Rows of cells in columns; the first column is left-aligned, the others right-aligned.
@@ -144,6 +146,8 @@ mod tests {
         assert_eq!(hex(&[0, 0xab]), "00ab");
         assert_eq!(unhex("00ab"), Some([0, 0xab]));
         assert_eq!([unhex::<2>("00"), unhex("00AB"), unhex("00ab0")], [None; 3]);
+        assert_eq!(unhex_within("00ab", 2), Some(vec![0, 0xab]));
+        assert_eq!([unhex_within("00ab", 1), unhex_within("+f", 1), unhex_within("é", 1)], [None, None, None]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod breakdown;
+pub mod causes;
 pub mod format;
 pub mod link;
 pub mod transfer;

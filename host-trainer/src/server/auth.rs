@@ -55,7 +55,7 @@ impl Grants {
         let bearer = |text: &str| text.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer "));
         let token = said.to_str().ok().filter(|text| bearer(text)).map(|text| text[7..].trim());
         let token = token.and_then(|text| text.parse::<Token>().ok()).ok_or_else(wrong)?;
-        let digest = Digest::of(token.to_string().as_bytes());
+        let digest = token.digest();
         let grant = match self.known.get(&digest).await {
             Some(grant) => grant,
             None => {

@@ -17,9 +17,9 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::io::AsyncWriteExt;
 use tokio::time::{Sleep, sleep};
 
-use super::extract::reason;
 use super::problem::Refusal;
 use crate::files::Scratch;
+use crate::report::causes::{causes, reason};
 use crate::tree::{Digest, Hasher};
 use crate::wire::OCTETS;
 
@@ -121,14 +121,10 @@ impl HttpBody for Guarded {
 
 /// What an error of a body, or of what reads it, comes from.
 pub(super) fn refusal(error: &(dyn std::error::Error + 'static)) -> Refusal {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(error) = error.downcast_ref::<BodyError>() {
-            return error.into();
-        }
-        next = error.source();
+    match causes(error).find_map(|cause| cause.downcast_ref::<BodyError>()) {
+        Some(error) => error.into(),
+        None => Refusal::bad(format!("the body cannot be read: {}", reason(error))),
     }
-    Refusal::bad(format!("the body cannot be read: {}", reason(error)))
 }
 
 /// Refuses a body of more than `limit` bytes.
@@ -166,6 +162,12 @@ pub(super) async fn read(body: Body, limit: u64) -> Result<Bytes, Refusal> {
     Ok(whole.into())
 }
 
+/// What a body is said to be, without parameters; none if nothing is said.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let said = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    said.split(';').next().map(str::trim)
+}
+
 /// Refuses contents that are said to be something else than `kinds` or octets, and those whose length nobody says.
 pub(super) fn check_upload(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Refusal> {
     if !headers.contains_key(header::CONTENT_LENGTH) && !headers.contains_key(header::TRANSFER_ENCODING) {
@@ -175,8 +177,7 @@ pub(super) fn check_upload(headers: &HeaderMap, kinds: &[&str]) -> Result<(), Re
         let detail = "the content must come as it is: leave `Content-Encoding` out";
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    let Some(said) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let said = said.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let Some(said) = media_type(headers) else { return Ok(()) };
     // What curl says of any file.
     let good = kinds.iter().chain(&[OCTETS, "application/x-www-form-urlencoded"]);
     if good.into_iter().any(|good| said.eq_ignore_ascii_case(good)) {

@@ -120,10 +120,10 @@ impl Deltas {
         }
         let turn = self.jobs.turn().await.map_err(DeltaError::Internal)?;
         let start = Instant::now();
-        let made = deltas::make(&self.store, key, self.settings.max_content, true).await?;
+        let bytes = deltas::make(&self.store, key, self.settings.max_content, true).await?;
         drop(turn);
         self.meter.computed.observe(start.elapsed().as_secs_f64());
-        self.store.put_delta(&key, made.bytes.clone()).await?;
-        Delta::new(key.form, made.bytes)
+        self.store.put_delta(&key, bytes.clone()).await?;
+        Delta::new(key.form, bytes)
     }
 }

@@ -2,13 +2,14 @@
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{FromRequestParts, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::body;
 use super::problem::Refusal;
+use crate::report::causes::reason;
 
 /// Bytes of a JSON body, at most.
 pub(super) const MAX_JSON: u64 = 5 << 20;
@@ -45,23 +46,13 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     }
 }
 
-/// The innermost reason of an error: the one that speaks of what was given.
-pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut last = error;
-    while let Some(next) = last.source() {
-        last = next;
-    }
-    last.to_string()
-}
-
 /// A record in JSON.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned> Json<T> {
     /// Reads it from the body of a request.
     pub(super) async fn read(request: Request) -> Result<Self, Refusal> {
-        let said = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-        let kind = said.split(';').next().unwrap_or_default().trim();
+        let kind = body::media_type(request.headers()).unwrap_or_default();
         if !kind.eq_ignore_ascii_case("application/json") {
             let detail = "the body is a record in JSON: `Content-Type: application/json`";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));

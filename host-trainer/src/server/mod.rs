@@ -71,10 +71,10 @@ use usage::Asked;
 const STATUS_AGE: Duration = Duration::from_secs(2);
 /// Between two tellings of what was asked for.
 const TELL: Duration = Duration::from_secs(10);
-/// After this time, nobody writes an object any more.
-const UNFINISHED: Duration = Duration::from_secs(86_400);
 /// Of these, between two tidyings of the store.
 const TELLS_A_TIDYING: u32 = 30;
+/// After this time, nobody writes an object any more.
+const UNFINISHED: Duration = Duration::from_secs(86_400);
 /// Milliseconds without a word after which a server counts as gone.
 const GONE: u64 = 3_600_000;
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::history::{NotNext, StatementError};
+use crate::report::causes::causes;
 use crate::store::StoreError;
 use crate::wire::{PROBLEM, Problem};
 
@@ -196,7 +197,6 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotNext(error) => error.into(),
-            StoreError::Digest { .. } => Self::unfit(kinds::DIGEST, error.to_string()),
             StoreError::TooLarge { .. } => Self::unfit(kinds::TOO_LARGE, error.to_string()),
             StoreError::Tree(error) => Self::unfit(kinds::DIGEST, error.to_string()),
             StoreError::Busy => Self::busy(error.to_string()),
@@ -215,16 +215,9 @@ impl From<StoreError> for Refusal {
 
 /// Whether somewhere below `error` is that there is no room.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if let Some(io) = error.downcast_ref::<io::Error>()
-            && matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-        {
-            return true;
-        }
-        next = error.source();
-    }
-    false
+    causes(error)
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|io| matches!(io.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
 }
 
 #[cfg(test)]

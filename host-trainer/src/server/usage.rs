@@ -1,7 +1,7 @@
 //! What this server was asked for, told to the store from time to time.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
@@ -25,7 +25,7 @@ pub(super) struct Asked {
     clients: Mutex<HashMap<String, Seen>>,
     whole_bytes: AtomicU64,
     sent_bytes: AtomicU64,
-    changed: AtomicU64,
+    changed: AtomicBool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,7 +47,7 @@ impl Asked {
         drop(deltas);
         self.whole_bytes.fetch_add(whole, Ordering::Relaxed);
         self.sent_bytes.fetch_add(sent, Ordering::Relaxed);
-        self.changed.store(1, Ordering::Relaxed);
+        self.changed.store(true, Ordering::Relaxed);
     }
 
     /// Counts a client that named itself, and the version that it said to have.
@@ -63,7 +63,7 @@ impl Asked {
             clients.insert(client.to_string(), seen);
         }
         drop(clients);
-        self.changed.store(1, Ordering::Relaxed);
+        self.changed.store(true, Ordering::Relaxed);
     }
 
     /// All of it.
@@ -78,7 +78,7 @@ impl Asked {
 
     /// Tells the store, if there is news.
     pub(super) async fn tell(&self, store: &Store, instance: &str) -> Result<(), StoreError> {
-        if self.changed.swap(0, Ordering::Relaxed) == 0 {
+        if !self.changed.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
         store.put_usage(instance, &self.usage()).await

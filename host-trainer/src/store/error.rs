@@ -37,13 +37,6 @@ pub enum StoreError {
     },
     /// A file that was to be stored cannot be read.
     Spool(io::Error),
-    /// What was to be stored has another digest than it was announced with.
-    Digest {
-        /// The announced one.
-        wanted: String,
-        /// The one it has.
-        found: String,
-    },
     /// An object is larger than what may be read at once.
     TooLarge {
         /// Which object.
@@ -79,7 +72,6 @@ impl fmt::Display for StoreError {
             Self::Object { action, object, source } => write!(f, "cannot {action} `{object}` of the store: {source}"),
             Self::Damaged { object, what } => write!(f, "`{object}` of the store is damaged: {what}"),
             Self::Spool(error) => write!(f, "cannot read what is to be stored: {error}"),
-            Self::Digest { wanted, found } => write!(f, "the content has the digest {found}, not {wanted}"),
             Self::TooLarge { object, found, limit } => {
                 write!(f, "`{object}` of the store has {found} bytes, at most {limit} are read at once")
             }

@@ -130,10 +130,20 @@ impl Store {
     }
 
     async fn read(&self, path: &Path) -> Result<Option<bytes::Bytes>, StoreError> {
-        let Some(found) = missing(self.objects.get(path).await).map_err(StoreError::object("read", path))? else {
+        self.read_within(path, u64::MAX).await
+    }
+
+    /// Reads an object of at most `limit` bytes.
+    async fn read_within(&self, path: &Path, limit: u64) -> Result<Option<bytes::Bytes>, StoreError> {
+        let Some(object) = missing(self.objects.get(path).await).map_err(StoreError::object("read", path))? else {
             return Ok(None);
         };
-        found.bytes().await.map(Some).map_err(StoreError::object("read", path))
+        // Known from the head of the answer: of what is too large, nothing more is read.
+        let found = object.meta.size;
+        if found > limit {
+            return Err(StoreError::TooLarge { object: path.to_string(), found, limit });
+        }
+        object.bytes().await.map(Some).map_err(StoreError::object("read", path))
     }
 
     async fn delete(&self, path: &Path) -> Result<(), StoreError> {

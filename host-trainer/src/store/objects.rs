@@ -92,14 +92,7 @@ impl Store {
     /// [`StoreError::Object`], [`StoreError::TooLarge`], [`StoreError::Damaged`].
     pub async fn content(&self, digest: &Digest, limit: u64) -> Result<Option<Bytes>, StoreError> {
         let path = self.content_at(digest);
-        match self.head(&path).await? {
-            None => return Ok(None),
-            Some(found) if found > limit => {
-                return Err(StoreError::TooLarge { object: path.to_string(), found, limit });
-            }
-            Some(_) => {}
-        }
-        let Some(content) = self.read(&path).await? else { return Ok(None) };
+        let Some(content) = self.read_within(&path, limit).await? else { return Ok(None) };
         let found = Digest::of(&content);
         if found == *digest {
             return Ok(Some(content));
@@ -134,17 +127,10 @@ impl Store {
     /// The tree of this root; none if it is not there.
     ///
     /// # Errors
-    /// [`StoreError::Object`], [`StoreError::Damaged`].
+    /// [`StoreError::Object`], [`StoreError::TooLarge`], [`StoreError::Damaged`].
     pub async fn tree(&self, root: &Digest) -> Result<Option<Tree>, StoreError> {
         let path = self.tree_at(root);
-        match self.head(&path).await? {
-            None => return Ok(None),
-            Some(found) if found > MAX_MANIFEST => {
-                return Err(StoreError::TooLarge { object: path.to_string(), found, limit: MAX_MANIFEST });
-            }
-            Some(_) => {}
-        }
-        let Some(bytes) = self.read(&path).await? else { return Ok(None) };
+        let Some(bytes) = self.read_within(&path, MAX_MANIFEST).await? else { return Ok(None) };
         let tree = Tree::parse(&bytes).map_err(|error| StoreError::damaged(&path, error))?;
         if tree.root() == *root {
             return Ok(Some(tree));

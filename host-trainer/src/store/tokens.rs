@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use object_store::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
@@ -64,7 +65,7 @@ impl Token {
     }
 
     /// Under which the store keeps what it grants.
-    fn digest(&self) -> Digest {
+    pub(crate) fn digest(&self) -> Digest {
         Digest::of(self.to_string().as_bytes())
     }
 }
@@ -90,12 +91,16 @@ impl FromStr for Token {
 }
 
 impl Store {
+    fn grant_at(&self, token: &Token) -> Path {
+        self.at(["tokens", &format!("{}.json", token.digest())])
+    }
+
     /// Keeps what the bearer of `token` may do.
     ///
     /// # Errors
     /// [`StoreError::Object`].
     pub async fn put_grant(&self, token: &Token, grant: &Grant) -> Result<(), StoreError> {
-        let path = self.at(["tokens", &format!("{}.json", token.digest())]);
+        let path = self.grant_at(token);
         let bytes = serde_json::to_vec_pretty(grant).map_err(|error| StoreError::damaged(&path, error))?;
         self.put(&path, bytes).await
     }
@@ -105,7 +110,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Object`], [`StoreError::Damaged`].
     pub async fn grant(&self, token: &Token) -> Result<Option<Grant>, StoreError> {
-        let path = self.at(["tokens", &format!("{}.json", token.digest())]);
+        let path = self.grant_at(token);
         let Some(bytes) = self.read(&path).await? else { return Ok(None) };
         serde_json::from_slice(&bytes).map(Some).map_err(|error| StoreError::damaged(&path, error))
     }
@@ -115,7 +120,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Object`].
     pub async fn revoke(&self, token: &Token) -> Result<bool, StoreError> {
-        let path = self.at(["tokens", &format!("{}.json", token.digest())]);
+        let path = self.grant_at(token);
         let known = self.head(&path).await?.is_some();
         self.delete(&path).await.map(|()| known)
     }

@@ -106,12 +106,7 @@ impl Tree {
 
     /// What stands at `path`.
     pub fn get(&self, path: &TreePath) -> Option<&Entry> {
-        self.index_of(path).map(|at| &self.entries[at])
-    }
-
-    /// Place of `path` among the entries.
-    pub fn index_of(&self, path: &TreePath) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok()
+        self.entries.binary_search_by(|entry| entry.path.cmp(path)).ok().map(|at| &self.entries[at])
     }
 
     /// Bytes of all files.

@@ -12,4 +12,5 @@ pub use digest::{DIGEST_LEN, Digest, Hasher};
 pub use error::TreeError;
 pub use manifest::{Entry, MAX_ENTRIES, MAX_MANIFEST, Node, Tree};
 pub use path::{MAX_PATH, RESERVED, TreePath, check_link};
-pub use walk::{Symlinks, Walked, executable, walk};
+pub(crate) use walk::mode_of;
+pub use walk::{Symlinks, Walked, walk};

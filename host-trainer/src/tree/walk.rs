@@ -101,20 +101,17 @@ fn relative(root: &Path, path: &Path) -> Result<TreePath, TreeError> {
     TreePath::new(text)
 }
 
+/// Who may read, write and run a file, as a tree holds it.
 #[cfg(unix)]
-fn mode_of(meta: &Metadata) -> u16 {
+pub(crate) fn mode_of(meta: &Metadata) -> u16 {
     use std::os::unix::fs::PermissionsExt;
     (meta.permissions().mode() & 0o777) as u16
 }
 
+/// Who may read, write and run a file, as a tree holds it.
 #[cfg(not(unix))]
-fn mode_of(_: &Metadata) -> u16 {
+pub(crate) fn mode_of(_: &Metadata) -> u16 {
     0o644
-}
-
-/// Whether somebody may run a file of this mode.
-pub fn executable(mode: u16) -> bool {
-    mode & 0o111 != 0
 }
 
 #[cfg(test)]

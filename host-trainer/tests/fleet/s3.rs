@@ -48,7 +48,8 @@ fn free_ports<const N: usize>() -> [u16; N] {
 }
 
 impl S3 {
-    /// Starts a server; not from within a runtime. Where the program cannot be had, says so and returns none; with `GMCF_NO_SKIP=1` that is a failure.
+    /// Starts a server; not from within a runtime. Where the program cannot be had, says so and returns none; with
+    /// `GMCF_NO_SKIP=1` that is a failure.
     pub fn start() -> Option<Self> {
         let program = match program() {
             Ok(program) => program,

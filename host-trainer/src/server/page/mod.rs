@@ -1,17 +1,17 @@
 //! The status page, for people: three files that ask the server for its records and draw them. There is nothing in them that
 //! needs a token.
 
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
-};
-use axum::http::{HeaderMap, StatusCode};
+use std::sync::OnceLock;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Nothing, Query};
 use super::problem::Refusal;
-use super::range::etag;
+use super::range::{self, etag};
 use super::{Shared, accept, docs};
 use crate::tree::Digest;
 
@@ -24,15 +24,34 @@ pub(super) fn all() -> OpenApiRouter<Shared> {
     OpenApiRouter::new().routes(routes!(page)).routes(routes!(script)).routes(routes!(style))
 }
 
-fn file(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Result<Response, Refusal> {
-    let (plain, _) = kind.split_once(';').unwrap_or((kind, ""));
-    accept::choose(headers, &[plain])?;
-    let tag = etag(&Digest::of(content.as_bytes()).to_string());
-    let head = [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    if headers.get(IF_NONE_MATCH) == Some(&tag) {
-        return Ok((StatusCode::NOT_MODIFIED, head, [(ETAG, tag)]).into_response());
+/// A file of the page.
+struct File {
+    kind: &'static str,
+    content: &'static str,
+    /// Known once somebody has asked.
+    tag: OnceLock<HeaderValue>,
+}
+
+static PAGE: File = File::new("text/html; charset=utf-8", include_str!("index.html"));
+static SCRIPT: File = File::new("text/javascript; charset=utf-8", include_str!("page.js"));
+static STYLE: File = File::new("text/css; charset=utf-8", include_str!("page.css"));
+
+impl File {
+    const fn new(kind: &'static str, content: &'static str) -> Self {
+        Self { kind, content, tag: OnceLock::new() }
     }
-    Ok((head, [(ETAG, tag)], [(CONTENT_TYPE, kind)], content).into_response())
+
+    fn answer(&self, headers: &HeaderMap) -> Result<Response, Refusal> {
+        let (plain, _) = self.kind.split_once(';').unwrap_or((self.kind, ""));
+        accept::choose(headers, &[plain])?;
+        let tag = self.tag.get_or_init(|| etag(&Digest::of(self.content.as_bytes()).to_string()));
+        let head =
+            [(CACHE_CONTROL, "no-cache"), (CONTENT_SECURITY_POLICY, POLICY), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+        if range::has(headers, tag) {
+            return Ok((StatusCode::NOT_MODIFIED, head, [(ETAG, tag.clone())]).into_response());
+        }
+        Ok((head, [(ETAG, tag.clone())], [(CONTENT_TYPE, self.kind)], self.content).into_response())
+    }
 }
 
 /// The status page.
@@ -45,7 +64,7 @@ fn file(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Resul
     )
 )]
 async fn page(Query(Nothing {}): Query<Nothing>, headers: HeaderMap) -> Result<Response, Refusal> {
-    file(&headers, "text/html; charset=utf-8", include_str!("index.html"))
+    PAGE.answer(&headers)
 }
 
 /// The status page's script.
@@ -58,7 +77,7 @@ async fn page(Query(Nothing {}): Query<Nothing>, headers: HeaderMap) -> Result<R
     )
 )]
 async fn script(Query(Nothing {}): Query<Nothing>, headers: HeaderMap) -> Result<Response, Refusal> {
-    file(&headers, "text/javascript; charset=utf-8", include_str!("page.js"))
+    SCRIPT.answer(&headers)
 }
 
 /// The status page's looks.
@@ -71,5 +90,5 @@ async fn script(Query(Nothing {}): Query<Nothing>, headers: HeaderMap) -> Result
     )
 )]
 async fn style(Query(Nothing {}): Query<Nothing>, headers: HeaderMap) -> Result<Response, Refusal> {
-    file(&headers, "text/css; charset=utf-8", include_str!("page.css"))
+    STYLE.answer(&headers)
 }

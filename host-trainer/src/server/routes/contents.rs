@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, TryStreamExt, stream};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -14,6 +15,7 @@ use super::super::problem::{Refusal, kinds};
 use super::super::range::{self, Meta, Part, etag};
 use super::super::{Shared, accept, body, docs};
 use super::names;
+use crate::store::StoreError;
 use crate::tree::Digest;
 use crate::wire::{ContentsRecord, MAX_DIGESTS, OCTETS};
 
@@ -66,13 +68,32 @@ pub(super) async fn missing(
         let detail = format!("{} digests, at most {MAX_DIGESTS} at a time", record.digests.len());
         return Err(Refusal::unfit(kinds::TOO_LARGE, detail));
     }
-    let looks = record.digests.into_iter().map(|digest| {
+    let looked = look(&app, record.digests).try_collect::<Vec<_>>().await?;
+    let digests = looked.into_iter().filter(|(_, len)| len.is_none()).map(|(digest, _)| digest).collect();
+    names::fresh(&ContentsRecord { digests })
+}
+
+/// Looks for contents, many at a time: each with its length, if it is there, in the order of `digests`.
+pub(super) fn look(
+    app: &Shared,
+    digests: Vec<Digest>,
+) -> impl Stream<Item = Result<(Digest, Option<u64>), StoreError>> + Unpin + use<> {
+    let app = app.clone();
+    let looks = digests.into_iter().map(move |digest| {
         let app = app.clone();
         async move { app.store.content_len(&digest).await.map(|len| (digest, len)) }
     });
-    let looked = stream::iter(looks).buffered(LOOKS).try_collect::<Vec<_>>().await?;
-    let digests = looked.into_iter().filter(|(_, len)| len.is_none()).map(|(digest, _)| digest).collect();
-    names::fresh(&ContentsRecord { digests })
+    Box::pin(stream::iter(looks).buffered(LOOKS))
+}
+
+/// A whole content, for the codec.
+pub(super) async fn whole(app: &Shared, digest: &Digest) -> Result<Bytes, Refusal> {
+    let found = app.store.content(digest, app.settings.max_job).await?;
+    found.ok_or_else(|| gone(digest))
+}
+
+fn gone(digest: &Digest) -> Refusal {
+    Refusal::missing(format!("content {digest} is not there"))
 }
 
 /// A content.
@@ -135,8 +156,7 @@ pub(super) async fn send(
     digest: &Digest,
 ) -> Result<Response, Refusal> {
     accept::choose(headers, &[OCTETS])?;
-    let gone = || Refusal::missing(format!("content {digest} is not there"));
-    let len = app.store.content_len(digest).await?.ok_or_else(gone)?;
+    let len = app.store.content_len(digest).await?.ok_or_else(|| gone(digest))?;
     let meta = Meta { kind: OCTETS, etag: etag(&digest.to_string()), cache: app.forever() };
     let part = range::part(headers, &meta.etag, len)?;
     if *method == Method::HEAD || part == Part::None || len == 0 {
@@ -150,7 +170,7 @@ pub(super) async fn send(
         Part::Some(range) => Some(range.clone()),
         _ => None,
     };
-    let blob = app.store.open_content(digest, range).await?.ok_or_else(gone)?;
+    let blob = app.store.open_content(digest, range).await?.ok_or_else(|| gone(digest))?;
     let sent = app.meter.bytes_out.clone();
     let bytes = blob.bytes.inspect(move |part| {
         if let Ok(part) = part {

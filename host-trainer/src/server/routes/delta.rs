@@ -15,7 +15,7 @@ use super::super::names::Timeline;
 use super::super::problem::{Refusal, kinds};
 use super::super::range::{self, Meta, etag};
 use super::super::{Shared, accept, docs};
-use super::contents::RangeHeaders;
+use super::contents::{self, RangeHeaders};
 use super::{ASK, names};
 use crate::base::Shipped;
 use crate::codec::Profile;
@@ -93,6 +93,14 @@ impl Wanted {
     }
 }
 
+/// Refuses a base model where none ships for the profile.
+pub(super) fn check_base(profile: Profile, base: bool) -> Result<(), Refusal> {
+    if base && Shipped::of(profile).is_none() {
+        return Err(Refusal::bad("no base model ships for the profile `tiny`: leave `base` out"));
+    }
+    Ok(())
+}
+
 /// Finds what versions stand for.
 pub(in super::super) async fn find(
     app: &Shared,
@@ -102,9 +110,7 @@ pub(in super::super) async fn find(
     base: bool,
 ) -> Result<Wanted, Refusal> {
     let profile = Profile::from(profile.unwrap_or_default());
-    if base && Shipped::of(profile).is_none() {
-        return Err(Refusal::bad("no base model ships for the profile `tiny`: leave `base` out"));
-    }
+    check_base(profile, base)?;
     let timeline: Arc<Timeline> = match to {
         Some(to) => app.names.get_with(name, to).await?,
         None => app.names.get(name).await?,
@@ -181,7 +187,7 @@ pub(super) async fn between(
 }
 
 /// Says where a delta leads to.
-fn lead(response: &mut Response, wanted: &Wanted, delta: &Delta) {
+pub(super) fn lead(response: &mut Response, wanted: &Wanted, delta: &Delta) {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(VERSION), wanted.version.clone());
     if delta.links > 1 {
@@ -208,14 +214,10 @@ async fn update(
     };
     let version = u32::try_from(wanted.sequence)
         .map_err(|_| Refusal::unfit(kinds::TOO_LARGE, "devices count versions with 32 bits"))?;
-    let content = |digest: Digest| async move {
-        let found = app.store.content(&digest, app.settings.max_job).await?;
-        found.ok_or_else(|| Refusal::missing(format!("content {digest} is not there")))
-    };
     let delta = app.deltas.get(wanted.key).await?;
-    let new = content(wanted.key.to).await?;
+    let new = contents::whole(app, &wanted.key.to).await?;
     let old = match wanted.key.from {
-        Some(from) if delta.links > 1 => Some(content(from).await?),
+        Some(from) if delta.links > 1 => Some(contents::whole(app, &from).await?),
         _ => None,
     };
     let work = move || {

@@ -11,8 +11,8 @@ use super::super::extract::{Json, Nothing, Path, Query};
 use super::super::problem::{Refusal, kinds};
 use super::super::{Shared, accept, body, docs, range};
 use super::names::{self, NamePath, VersionPath};
-use crate::history::{History, Kind, MAX_STATEMENT, Name, Signed, Statement, Version};
-use crate::report::format::hex;
+use crate::history::{History, Kind, MAX_STATEMENT, Name, NotNext, Signed, Statement, Version};
+use crate::report::format::{hex, unhex_within};
 use crate::report::transfer::now_ms;
 use crate::tree::Digest;
 use crate::wire::{OCTETS, PublishRecord, RollbackRecord, SAID, VersionRecord};
@@ -155,13 +155,13 @@ impl Said {
 /// Reads a signed statement from hexadecimal digits.
 fn parse_statement(text: &str) -> Result<Signed, Refusal> {
     let wrong = || Refusal::bad("the statement is not in hexadecimal digits, or too long").of(kinds::STATEMENT);
-    if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_STATEMENT || !text.is_ascii() {
-        return Err(wrong());
-    }
-    let (pairs, _) = text.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    let bytes = pairs.iter().map(byte).collect::<Option<Vec<u8>>>().ok_or_else(wrong)?;
+    let bytes = unhex_within(&text.to_ascii_lowercase(), MAX_STATEMENT).ok_or_else(wrong)?;
     Ok(Signed::parse(&bytes)?)
+}
+
+/// The signed statement that comes in a header, if one does.
+fn said_statement(headers: &HeaderMap) -> Result<Option<Signed>, Refusal> {
+    headers.get(SAID).map(|text| parse_statement(text.to_str().unwrap_or("?"))).transpose()
 }
 
 /// Publishes a file: the body is its content.
@@ -189,10 +189,7 @@ pub(super) async fn publish_content(
     app.grants.may_publish(&headers, Some(&name)).await?;
     accept::choose(&headers, &["application/json"])?;
     body::check_upload(&headers, &[])?;
-    let signed = match headers.get(SAID) {
-        None => None,
-        Some(text) => Some(parse_statement(text.to_str().unwrap_or("?"))?),
-    };
+    let signed = said_statement(&headers)?;
     let spooled = app.spool.take(request.into_body(), app.settings.max_body).await?;
     keep_and_publish(&app, &headers, (name, version), &spooled, signed).await
 }
@@ -271,18 +268,13 @@ pub(super) async fn roll_back(
     app.grants.may_publish(&headers, Some(&name)).await?;
     accept::choose(&headers, &["application/json"])?;
     let Json(RollbackRecord { version }) = Json::read(request).await?;
-    let signed = match headers.get(SAID) {
-        None => None,
-        Some(text) => Some(parse_statement(text.to_str().unwrap_or("?"))?),
-    };
-    let timeline = app.names.get(&name).await?;
-    let timeline = match timeline.version(&version) {
-        Some(_) => timeline,
-        None => app.names.get_with(&name, &version).await.map_err(|refusal| match refusal.status() {
-            StatusCode::NOT_FOUND => crate::history::NotNext::NeverPublished { version: version.clone() }.into(),
-            _ => refusal,
-        })?,
-    };
+    let signed = said_statement(&headers)?;
+    // Of a name that is not there, that is what is wrong.
+    app.names.get(&name).await?;
+    let timeline = app.names.get_with(&name, &version).await.map_err(|refusal| match refusal.status() {
+        StatusCode::NOT_FOUND => NotNext::NeverPublished { version: version.clone() }.into(),
+        _ => refusal,
+    })?;
     let known = &names::found(&timeline, &version)?.0.statement;
     let (kind, digest, len) = (known.kind, known.digest, known.len);
     let said = Said { name, version, kind, digest, len, rollback: true, signed };

@@ -1,8 +1,10 @@
 //! How the server is, and what it says of itself.
 
+use std::sync::LazyLock;
+
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -25,6 +27,10 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 const OPEN_METRICS_HEAD: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 /// Cache-Control of the base models: another server may ship others.
 const AN_HOUR: &str = "public, max-age=3600";
+
+/// Entity tags of [`SHIPPED`].
+static TAGS: LazyLock<[HeaderValue; SHIPPED.len()]> =
+    LazyLock::new(|| SHIPPED.each_ref().map(|shipped| etag(&Digest::of(shipped.file).to_string())));
 
 /// A base model in a path.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -68,11 +74,11 @@ pub(super) async fn base(
 ) -> Result<Response, Refusal> {
     app.grants.may_read(&headers, None).await?;
     accept::choose(&headers, &[GMCF])?;
-    let shipped = SHIPPED.iter().find(|shipped| shipped.name == model).ok_or_else(|| {
+    let (shipped, tag) = SHIPPED.iter().zip(&*TAGS).find(|(shipped, _)| shipped.name == model).ok_or_else(|| {
         let names: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.name).collect();
         Refusal::missing(format!("no such base model ships; there are {}", names.join(", ")))
     })?;
-    let meta = Meta { kind: GMCF, etag: etag(&Digest::of(shipped.file).to_string()), cache: AN_HOUR };
+    let meta = Meta { kind: GMCF, etag: tag.clone(), cache: AN_HOUR };
     meta.answer(&headers, &Bytes::from_static(shipped.file))
 }
 

@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::http::header::VARY;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -12,14 +12,12 @@ use super::super::extract::{Nothing, Path, Query};
 use super::super::problem::{Refusal, kinds};
 use super::super::range::{Meta, etag};
 use super::super::{Shared, accept, body, docs};
-use super::contents::RangeHeaders;
+use super::contents::{self, RangeHeaders};
 use super::names;
 use crate::store::{DeltaKey, Form};
 use crate::tree::{Digest, MAX_MANIFEST, Tree};
 use crate::wire::{MANIFEST, PACK, PATCH, TreeRecord};
 
-/// Contents that are looked for at the same time.
-const LOOKS: usize = 32;
 /// Missing contents that a refusal names.
 const NAMED: usize = 3;
 
@@ -99,21 +97,20 @@ pub(super) async fn put(
 
 /// Refuses a tree with contents that are not there, or of another length.
 async fn check_contents(app: &Shared, tree: &Tree) -> Result<(), Refusal> {
-    let looks = tree.contents().into_iter().map(|(digest, len)| {
-        let app = app.clone();
-        async move { app.store.content_len(&digest).await.map(|found| (digest, len, found)) }
-    });
-    let mut looked = stream::iter(looks).buffer_unordered(LOOKS);
+    let lens = tree.contents();
+    let digests: Vec<Digest> = lens.keys().copied().collect();
+    let mut looked = contents::look(app, digests);
     let (mut missing, mut some) = (0_u64, Vec::new());
     while let Some(found) = looked.next().await {
         match found? {
-            (digest, _, None) => {
+            (digest, None) => {
                 missing += 1;
                 if some.len() < NAMED {
                     some.push(digest.to_string());
                 }
             }
-            (digest, len, Some(found)) if len != found => {
+            (digest, Some(found)) if lens[&digest] != found => {
+                let len = lens[&digest];
                 let detail = format!("content {digest} has {found} bytes, not {len}; the tree is not kept");
                 return Err(Refusal::unfit(kinds::DIGEST, detail));
             }

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Deserialize;
@@ -16,15 +16,14 @@ use super::super::body::Spooled;
 use super::super::extract::{Json, Query};
 use super::super::problem::{Refusal, kinds};
 use super::super::{Shared, accept, body, docs};
-use super::delta::{ProfileName, find};
-use super::{ASK, batch, names, publish};
-use crate::base::Shipped;
+use super::delta::{ProfileName, check_base, find, lead};
+use super::{ASK, batch, contents, names, publish};
 use crate::codec::{self, CodecError};
 use crate::deltas;
 use crate::history::{Kind, Name, Version};
 use crate::report::transfer::{Names, TransferRecord};
 use crate::tree::Digest;
-use crate::wire::{CHAIN, GMCF, OCTETS, VERSION};
+use crate::wire::{GMCF, OCTETS};
 
 /// Signs of a field of a form, at most.
 const MAX_FIELD: usize = 256;
@@ -187,8 +186,7 @@ enum Sent {
 }
 
 fn sent(headers: &HeaderMap, records: bool) -> Result<Sent, Refusal> {
-    let said = headers.get(CONTENT_TYPE).and_then(|said| said.to_str().ok()).unwrap_or(OCTETS);
-    let said = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let said = body::media_type(headers).unwrap_or(OCTETS).to_ascii_lowercase();
     match said.as_str() {
         "multipart/form-data" => Ok(Sent::Form),
         "application/json" if records => Ok(Sent::Record),
@@ -311,22 +309,15 @@ async fn stored_digest(app: &Shared, name: Option<&Name>, from: Option<&Version>
 
 async fn old_content(app: &Shared, digest: Option<Digest>) -> Result<Option<Bytes>, Refusal> {
     match digest {
-        Some(digest) => content(app, &digest).await.map(Some),
+        Some(digest) => contents::whole(app, &digest).await.map(Some),
         None => Ok(None),
     }
-}
-
-async fn content(app: &Shared, digest: &Digest) -> Result<Bytes, Refusal> {
-    let found = app.store.content(digest, app.settings.max_job).await?;
-    found.ok_or_else(|| Refusal::missing(format!("content {digest} is not there")))
 }
 
 /// Compresses, and answers.
 async fn made(app: &Shared, new: Bytes, coding: Coding, record: bool) -> Result<Response, Refusal> {
     let Coding { names, old, profile, base } = coding;
-    if base && Shipped::of(profile.into()).is_none() {
-        return Err(Refusal::bad("no base model ships for the profile `tiny`: leave `base` out"));
-    }
+    check_base(profile.into(), base)?;
     let start = Instant::now();
     let work = move || {
         let made = deltas::compress(&new, old.as_deref(), profile.into(), base)?;
@@ -371,7 +362,7 @@ async fn stored(app: &Shared, headers: &HeaderMap, said: &CompressRecord, record
             return Err(Refusal::unfit(kinds::OTHER_KIND, detail));
         }
         let took = start.elapsed();
-        let new = content(app, &wanted.key.to).await?;
+        let new = contents::whole(app, &wanted.key.to).await?;
         let old = old_content(app, wanted.key.from).await?;
         let to: Option<Version> = wanted.version.to_str().ok().and_then(|version| version.parse().ok());
         let names = transfer_names(Some(&said.name), said.from.as_ref(), to.as_ref());
@@ -379,10 +370,7 @@ async fn stored(app: &Shared, headers: &HeaderMap, said: &CompressRecord, record
         return names::fresh(&transfer(&names, old.as_deref(), &new, (delta.bytes.len() as u64, is_delta), took));
     }
     let mut response = octets(wanted.kind(), delta.bytes.clone());
-    response.headers_mut().insert(HeaderName::from_static(VERSION), wanted.version);
-    if delta.links > 1 {
-        response.headers_mut().insert(HeaderName::from_static(CHAIN), HeaderValue::from(delta.links));
-    }
+    lead(&mut response, &wanted, &delta);
     Ok(response)
 }
 

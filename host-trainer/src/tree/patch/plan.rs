@@ -264,7 +264,6 @@ struct Codes<'a> {
     bytes: u64,
 }
 
-/// Sizes of the numbers of one kind.
 fn outside(field: &'static str, found: u64, limit: u64) -> PatchError {
     PatchError::OutOfRange { field, found, limit }
 }

@@ -88,7 +88,8 @@ pub(super) fn shortest(new: &[u8], old: &[u8], options: &Options) -> Result<Code
 }
 
 /// The shortest container for `new` against `old`, which is empty where there is none, and whether it takes the base
-/// model: it is asked where at most `modelled` bytes are inserted. Binaries up to `code` bytes, old ones included, are searched for instruction sets and link addresses.
+/// model: it is asked where at most `modelled` bytes are inserted. Binaries up to `code` bytes, old ones included, are
+/// searched for instruction sets and link addresses.
 pub(in crate::tree) fn container(
     new: &[u8],
     old: &[u8],
