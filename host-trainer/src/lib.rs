@@ -3,6 +3,7 @@
 //! [`codec`] is the door for programs: bytes in, bytes out. [`cli`] is the same for people.
 
 pub mod align;
+pub mod backend;
 pub mod base;
 pub mod bench;
 pub mod cli;

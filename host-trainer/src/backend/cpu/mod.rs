@@ -1,0 +1,66 @@
+//! Operations in threads of this process.
+
+mod matmul;
+mod vectors;
+
+use super::{BackendError, Device, Element};
+use std::time::Instant;
+
+/// The CPU.
+#[derive(Clone, Copy, Debug)]
+pub struct Cpu {
+    threads: usize,
+}
+
+impl Cpu {
+    /// So many threads; results do not depend on their number.
+    pub fn new(threads: usize) -> Self {
+        Self { threads: threads.max(1) }
+    }
+
+    /// Cuts `out` into as many runs of whole rows as there are threads, and calls `work` with the first row and the rows of
+    /// each.
+    pub(super) fn rows<T: Send>(&self, out: &mut [T], columns: usize, work: impl Fn(usize, &mut [T]) + Sync) {
+        let rows = out.len() / columns.max(1);
+        let share = rows.div_ceil(self.threads).max(1);
+        if share >= rows {
+            return work(0, out);
+        }
+        std::thread::scope(|scope| {
+            for (i, part) in out.chunks_mut(share * columns).enumerate() {
+                let work = &work;
+                scope.spawn(move || work(i * share, part));
+            }
+        });
+    }
+}
+
+impl Device for Cpu {
+    type Buffer<T: Element> = Vec<T>;
+
+    fn name(&self) -> String {
+        format!("CPU, {} thread{}", self.threads, if self.threads == 1 { "" } else { "s" })
+    }
+
+    fn upload<T: Element>(&self, data: &[T]) -> Result<Vec<T>, BackendError> {
+        Ok(data.to_vec())
+    }
+
+    fn zeros<T: Element>(&self, len: usize) -> Result<Vec<T>, BackendError> {
+        Ok(vec![T::default(); len])
+    }
+
+    fn download<T: Element>(&self, buffer: &Vec<T>) -> Result<Vec<T>, BackendError> {
+        Ok(buffer.clone())
+    }
+
+    fn len<T: Element>(&self, buffer: &Vec<T>) -> usize {
+        buffer.len()
+    }
+
+    fn seconds(&self, work: &mut dyn FnMut() -> Result<(), BackendError>) -> Result<f64, BackendError> {
+        let start = Instant::now();
+        work()?;
+        Ok(start.elapsed().as_secs_f64())
+    }
+}

@@ -1,0 +1,4 @@
+//! The kernels, by what they compute.
+
+pub mod matmul;
+pub mod vector;

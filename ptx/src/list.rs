@@ -1,0 +1,168 @@
+//! Every kernel, named once: the entries of the PTX, the launches of the host and those of the simulator come from here.
+
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::kernels::*;
+
+/// A launch of a kernel.
+#[cfg(not(target_arch = "nvptx64"))]
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The kernel's name.
+    pub name: &'static str,
+    /// Blocks, by dimension.
+    pub grid: [u32; 3],
+    /// Threads of a block.
+    pub threads: u32,
+    /// Shared memory of a block, bytes.
+    pub shared: u32,
+    /// The arguments; of shorter ones the low bytes count.
+    pub arguments: Vec<u64>,
+}
+
+/// An address in the memory of a device, of values of the type `T`.
+#[cfg(not(target_arch = "nvptx64"))]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Address<T>(pub u64, core::marker::PhantomData<T>);
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl<T> Clone for Address<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl<T> Copy for Address<T> {}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl<T> Address<T> {
+    /// The address `bytes`.
+    pub fn new(bytes: u64) -> Self {
+        Self(bytes, core::marker::PhantomData)
+    }
+}
+
+/// What a kernel's parameter is on the host.
+#[cfg(not(target_arch = "nvptx64"))]
+pub trait Parameter {
+    /// An address for a pointer, itself for a number.
+    type Host: Copy;
+    /// The low bytes are those that the kernel is given.
+    fn word(host: Self::Host) -> u64;
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+macro_rules! plain {
+    ($($ty:ty => $word:expr;)*) => { $(
+        impl Parameter for $ty {
+            type Host = $ty;
+            fn word(host: $ty) -> u64 {
+                let word: fn($ty) -> u64 = $word;
+                word(host)
+            }
+        }
+    )* };
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+plain! {
+    u32 => u64::from;
+    f32 => |x| u64::from(x.to_bits());
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl<T> Parameter for *const T {
+    type Host = Address<T>;
+    fn word(host: Address<T>) -> u64 {
+        host.0
+    }
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl<T> Parameter for *mut T {
+    type Host = Address<T>;
+    fn word(host: Address<T>) -> u64 {
+        host.0
+    }
+}
+
+macro_rules! kernels {
+    ($(
+        $module:ident::$name:ident($($arg:ident: $ty:ty),* $(,)?)
+            grid [$x:expr, $y:expr, $z:expr], threads $threads:expr, shared $shared:expr;
+    )*) => {
+        /// The names of all kernels.
+        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
+        /// How many arguments a kernel has; 0 where there is no such kernel.
+        #[cfg(not(target_arch = "nvptx64"))]
+        pub fn arguments(name: &str) -> usize {
+            match name {
+                $(stringify!($name) => [$(stringify!($arg)),*].len(),)*
+                _ => 0,
+            }
+        }
+
+        #[cfg(target_arch = "nvptx64")]
+        mod entries { $(
+            #[unsafe(no_mangle)]
+            pub unsafe extern "ptx-kernel" fn $name($($arg: $ty),*) {
+                crate::kernels::$module::$name(crate::device::Thread::new(), $($arg),*);
+            }
+        )* }
+
+        /// Launches, by kernel: what an argument means stands at the kernel.
+        #[cfg(not(target_arch = "nvptx64"))]
+        pub mod launch {
+            use super::*;
+            $(
+                #[doc = concat!("A launch of [`", stringify!($name), "`](crate::kernels::", stringify!($module), "::",
+                    stringify!($name), ").")]
+                pub fn $name($($arg: <$ty as Parameter>::Host),*) -> Launch {
+                    Launch {
+                        name: stringify!($name),
+                        grid: [$x, $y, $z],
+                        threads: $threads,
+                        shared: $shared,
+                        arguments: vec![$(<$ty as Parameter>::word($arg)),*],
+                    }
+                }
+            )*
+        }
+
+        /// Runs kernel `name` as one thread of the simulator; whether there is such a kernel. `arguments` are as in a
+        /// [`Launch`].
+        ///
+        /// # Safety
+        /// The arguments are those of this kernel.
+        #[cfg(feature = "sim")]
+        pub unsafe fn simulate(name: &str, arguments: &[u64], thread: crate::sim::Thread<'_>) -> bool {
+            match name {
+                $(
+                    stringify!($name) => {
+                        let mut words = arguments.iter();
+                        let ($($arg,)*) = ($({
+                            let word = words.next().expect("a launch has all arguments");
+                            unsafe { core::ptr::from_ref(word).cast::<$ty>().read() }
+                        },)*);
+                        unsafe { crate::kernels::$module::$name(thread, $($arg),*) };
+                        true
+                    }
+                )*
+                _ => false,
+            }
+        }
+    };
+}
+
+// A line for every kernel: its arguments, and the shape of its launch by them.
+kernels! {
+    vector::scaled_add(n: u32, a: f32, x: *const f32, y: *mut f32)
+        grid [n.div_ceil(vector::THREADS), 1, 1], threads vector::THREADS, shared 0;
+    vector::sum(n: u32, x: *const f32, out: *mut f32)
+        grid [vector::SUM_BLOCKS, 1, 1], threads vector::THREADS, shared vector::SUM_SHARED;
+    matmul::matmul_f32(
+        m: u32, n: u32, k: u32, a: *const f32, a_row: u32, a_column: u32, b: *const f32, b_row: u32, b_column: u32, c: *mut f32,
+    )
+        grid [n.div_ceil(matmul::TILE), m.div_ceil(matmul::TILE), 1], threads matmul::THREADS, shared matmul::SHARED;
+}

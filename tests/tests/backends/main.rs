@@ -1,0 +1,99 @@
+//! Every operation on every backend, beside its reference in f64.
+//!
+//! The GPU's half runs the real launches of `cust` against a driver that is a simulator (`simulated-driver`), in a process of
+//! its own that finds it in its library path. On a real GPU, `gmcf gpu-check` runs the same list.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use host_trainer::backend::check::{Random, cases};
+use host_trainer::backend::cpu::Cpu;
+use host_trainer::backend::cuda::Cuda;
+use host_trainer::backend::{Backend, BackendError};
+
+/// Operations that a backend does not run, and why.
+const SKIPPED: &[(&str, &str)] = &[];
+
+#[track_caller]
+fn run_all<B: Backend>(backend: &B) {
+    let mut failed = Vec::new();
+    for case in cases::<B>() {
+        if let Some((_, why)) = SKIPPED.iter().find(|(name, _)| *name == case.name) {
+            println!("SKIPPED on {}: {}: {why}", backend.name(), case.name);
+            continue;
+        }
+        match (case.check)(backend, &mut Random::new(1)) {
+            Ok(error) => {
+                println!("{:<40} {:.2e} of {:.0e}", case.name, error.found, error.allowed);
+                if !error.within() {
+                    failed.push(case.name.to_owned());
+                }
+            }
+            Err(error) => failed.push(format!("{}: {error}", case.name)),
+        }
+    }
+    assert!(failed.is_empty(), "on {}: {failed:#?}", backend.name());
+}
+
+#[test]
+fn operations_on_the_cpu() {
+    run_all(&Cpu::new(1));
+}
+
+#[test]
+fn operations_on_the_cpu_in_threads() {
+    run_all(&Cpu::new(3));
+}
+
+/// In a child that has the simulated driver in its library path.
+#[test]
+fn operations_on_the_simulated_gpu() {
+    if std::env::var_os("GMCF_SIMULATED_DRIVER").is_some() {
+        run_all(&Cuda::open().expect("the simulated driver has a device"));
+        return;
+    }
+    let output = with_driver("operations_on_the_simulated_gpu", &driver());
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    println!("{text}");
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("1 passed"), "{text}");
+}
+
+/// Where there is no driver, the same program says so in one line and goes on.
+#[test]
+fn without_a_driver_there_is_an_error_and_no_crash() {
+    if std::env::var_os("GMCF_SIMULATED_DRIVER").is_some() {
+        let Err(error) = Cuda::open() else { panic!("a device without a driver") };
+        assert!(matches!(error, BackendError::Unavailable { .. }), "{error}");
+        assert!(error.to_string().starts_with("no CUDA device: the driver is not installed"), "{error}");
+        return;
+    }
+    let output = with_driver("without_a_driver_there_is_an_error_and_no_crash", &PathBuf::from("/nonexistent"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Runs test `name` of this program in a child whose driver lies in `folder`.
+fn with_driver(name: &str, folder: &PathBuf) -> std::process::Output {
+    Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env("LD_LIBRARY_PATH", folder)
+        .env("GMCF_SIMULATED_DRIVER", "1")
+        .output()
+        .unwrap()
+}
+
+/// Builds the simulated driver; the folder in which it lies under its real name.
+fn driver() -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let target = root.join("target/simulated-driver");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--locked", "--release", "-p", "simulated-driver", "--target-dir"])
+        .arg(&target)
+        .current_dir(&root)
+        .status()
+        .unwrap();
+    assert!(status.success(), "the simulated driver is built");
+    let folder = target.join("release");
+    std::fs::copy(folder.join("libcuda.so"), folder.join("libcuda.so.1")).unwrap();
+    folder
+}
