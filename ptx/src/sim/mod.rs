@@ -50,6 +50,9 @@ struct Warp {
     kind: &'static str,
 }
 
+/// Copies into shared memory that are under way: where to, and what.
+type Copies = Vec<(u32, [u32; 4])>;
+
 /// A block that runs.
 struct Block<'a> {
     memory: &'a RefCell<Memory>,
@@ -62,7 +65,7 @@ struct Block<'a> {
     arrived: Cell<u32>,
     warps: RefCell<Vec<Warp>>,
     /// Copies into shared memory that each thread has started: groups that have ended, and the one that has not.
-    copies: RefCell<Vec<Vec<Vec<(u32, [u32; 4])>>>>,
+    copies: RefCell<Vec<Vec<Copies>>>,
     yielders: Vec<Cell<*const Yielder<(), ()>>>,
     /// Whether any thread got on since this was last looked at.
     moved: Cell<bool>,
@@ -136,7 +139,7 @@ impl Thread<'_> {
         self.check(result);
     }
 
-    fn land(self, copies: Vec<(u32, [u32; 4])>) {
+    fn land(self, copies: Copies) {
         for (at, words) in copies {
             self.shared_access(at, 4, Access::Write);
             self.block.shared.borrow_mut().set(at, &words);

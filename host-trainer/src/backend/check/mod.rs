@@ -99,6 +99,9 @@ pub enum Unit {
 /// One timed operation: its work, and what starts it once.
 pub type Timed<'a> = (Work, Box<dyn FnMut() -> Result<(), BackendError> + 'a>);
 
+/// Prepares an operation that is to be timed.
+pub type Prepare<B> = for<'a> fn(&'a B, &mut Random) -> Result<Timed<'a>, BackendError>;
+
 /// One operation.
 pub struct Case<B: Backend> {
     /// What it is, and at which size.
@@ -108,7 +111,7 @@ pub struct Case<B: Backend> {
     /// Computes it at sizes that show its edges, and compares.
     pub check: fn(&B, &mut Random) -> Result<Error, BackendError>,
     /// Prepares it at a size that fills a GPU; none where the time means nothing.
-    pub time: Option<for<'a> fn(&'a B, &mut Random) -> Result<Timed<'a>, BackendError>>,
+    pub time: Option<Prepare<B>>,
 }
 
 /// All operations.
