@@ -12,9 +12,10 @@ use super::error::ClientError;
 use super::http::Server;
 use super::place::resolve;
 use super::state::State;
+use super::stated::Expected;
 use super::sync::pack_path;
 use crate::files::Scratch;
-use crate::history::{Kind, Name, Signed, Version};
+use crate::history::{Kind, Name, Version};
 use crate::tree::pack::{Pack, ReadRange};
 use crate::tree::{Digest, Tree, TreePath};
 
@@ -84,11 +85,8 @@ pub fn from_server(
     part: &Part<'_>,
     out: &mut dyn Write,
 ) -> Result<(), ClientError> {
-    let signed = Signed::parse(&server.statement_of(name, version)?)?;
-    signed.check(name, 0, key)?;
-    if signed.statement.kind != Kind::Tree {
-        return Err(ClientError::OtherKind { name: name.clone(), found: signed.statement.kind });
-    }
+    let expected = Expected { name, version, newest: 0, key, kind: Kind::Tree };
+    let signed = expected.read(&server.statement_of(name, version)?)?;
     let tree = server.tree(&signed.statement.digest)?;
     let (path, len, digest) = part.find(&tree)?;
     let range = part.within(len);

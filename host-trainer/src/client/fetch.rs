@@ -8,6 +8,7 @@ use update_core::keys::KEY_LEN;
 use super::download::Wanted;
 use super::error::ClientError;
 use super::http::Server;
+use super::stated::Expected;
 use super::sync::Watch;
 use crate::codec;
 use crate::history::{Kind, Name, Signed, Version};
@@ -49,15 +50,9 @@ pub struct Asked<'a> {
 /// [`ClientError`]; what comes has the digest that the statement says, or does not come.
 pub fn fetch(server: &Server, asked: &Asked<'_>, folder: &Path, watch: &dyn Watch) -> Result<Fetched, ClientError> {
     let Asked { name, version, old, key, max_size } = *asked;
-    let signed = Signed::parse(&server.statement_of(name, version)?)?;
-    signed.check(name, 0, key)?;
+    let expected = Expected { name, version, newest: 0, key, kind: Kind::File };
+    let signed = expected.read(&server.statement_of(name, version)?)?;
     let said = &signed.statement;
-    if let Some(wanted) = version.filter(|wanted| **wanted != said.version) {
-        return Err(ClientError::OtherVersion { wanted: wanted.clone(), found: said.version.clone() });
-    }
-    if said.kind != Kind::File {
-        return Err(ClientError::OtherKind { name: name.clone(), found: said.kind });
-    }
     ClientError::check("the file", said.len, max_size.into())?;
     let from = match old.map(Digest::of) {
         // Who has it already needs no version of it.

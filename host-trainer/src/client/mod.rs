@@ -30,6 +30,7 @@ mod publish;
 mod requests;
 mod stage;
 mod state;
+mod stated;
 mod sync;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use super::local::Local;
 use super::place::{Place, remove};
 use super::stage::{Keeper, Origins, stage};
 use super::state::{Follows, State, visible};
+use super::stated::Expected;
 use crate::history::{Kind, Name, Signed, Version};
 use crate::tree::pack::Pack;
 use crate::tree::patch::{self, Limits, PatchError};
@@ -220,15 +221,14 @@ fn believe(
     follows: Option<&Follows>,
     key: Option<&[u8; KEY_LEN]>,
 ) -> Result<Signed, ClientError> {
-    let signed = Signed::parse(&source.statement(&wish.name, wish.version.as_ref())?)?;
-    let said = &signed.statement;
     let seen = place.seen(&wish.name)?;
     let newest = seen.as_ref().map_or(0, |seen| seen.statement.sequence);
+    let (name, version) = (&wish.name, wish.version.as_ref());
     // Who names a version may get one that is not the newest.
-    signed.check(&wish.name, if wish.version.is_some() { 0 } else { newest }, key)?;
-    if let Some(wanted) = wish.version.as_ref().filter(|wanted| **wanted != said.version) {
-        return Err(ClientError::OtherVersion { wanted: wanted.clone(), found: said.version.clone() });
-    }
+    let newest = if version.is_some() { 0 } else { newest };
+    let expected = Expected { name, version, newest, key, kind: Kind::Tree };
+    let signed = expected.read(&source.statement(name, version)?)?;
+    let said = &signed.statement;
     let current = follows.map(|follows| &follows.signed).filter(|current| current.statement.name == wish.name);
     for known in seen.iter().chain(current) {
         if known.statement.sequence == said.sequence && known.statement != *said {
@@ -238,9 +238,6 @@ fn believe(
     if let Some(current) = current.filter(|current| current.statement.sequence > said.sequence && !wish.downgrade) {
         let (current, wanted) = (current.statement.version.clone(), said.version.clone());
         return Err(ClientError::Downgrade { current, wanted });
-    }
-    if said.kind != Kind::Tree {
-        return Err(ClientError::OtherKind { name: wish.name.clone(), found: said.kind });
     }
     ClientError::check("all files of the version", said.len, wish.max_size)?;
     place.believe(&signed)?;

@@ -282,8 +282,9 @@ fn files_are_fetched_as_what_is_missing() {
     assert!(text(&refused.stderr).contains("GMCF_TOKEN"), "{}", text(&refused.stderr));
 }
 
-/// Passes bytes on to a server, and breaks each connection after so many of the server's.
-fn flaky(server: &str, limit: usize) -> (String, Arc<AtomicUsize>) {
+/// A relay to `server` that lets `limit` bytes of every answer through and breaks then, and changes what is asked for by
+/// `rewrite`; the bytes that came through.
+fn relay(server: &str, limit: usize, rewrite: fn(&[u8]) -> Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let target = server.trim_start_matches("http://").to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
@@ -297,7 +298,12 @@ fn flaky(server: &str, limit: usize) -> (String, Arc<AtomicUsize>) {
             std::thread::spawn(move || {
                 let (Ok(mut from), Ok(mut to)) = (client.try_clone(), server.try_clone()) else { return };
                 std::thread::spawn(move || {
-                    let _ = std::io::copy(&mut from, &mut to);
+                    let mut buffer = [0; 4096];
+                    while let Ok(n @ 1..) = from.read(&mut buffer) {
+                        if to.write_all(&rewrite(&buffer[..n])).is_err() {
+                            return;
+                        }
+                    }
                 });
                 let (mut left, mut buffer) = (limit, [0; 1024]);
                 let (mut server, mut client) = (server, client);
@@ -317,6 +323,35 @@ fn flaky(server: &str, limit: usize) -> (String, Arc<AtomicUsize>) {
     (url, passed)
 }
 
+/// Who names a version gets that one or none, whatever the server answers, signed as it may be.
+#[test]
+fn another_version_than_the_named_one_is_refused() {
+    let fleet = Fleet::new();
+    for dir in ["one", "two"] {
+        put(&fleet.path(dir), "file", dir.as_bytes());
+    }
+    fleet.good("key new fleet");
+    let server = fleet.serve(&["--key", fleet.path("fleet.key.pem").to_str().expect("a path")]);
+    for (dir, version) in [("one", "1.0"), ("two", "2.0")] {
+        fleet.good(&format!("snapshot {dir} --server {} --name gw --version {version}", server.url));
+        fleet.good(&format!("publish {dir}/file --server {} --name fw --version {version}", server.url));
+    }
+    let (url, _) = relay(&server.url, usize::MAX, |request| {
+        String::from_utf8_lossy(request).replace("/versions/2.0", "/versions/1.0").into_bytes()
+    });
+    for key in ["", "--key fleet.pub.pem"] {
+        for command in [
+            format!("cat --server {url} --name gw --version 2.0 file {key}"),
+            format!("sync --server {url} --name gw --version 2.0 --to d {key}"),
+            format!("fetch --server {url} --name fw --version 2.0 -o fw.bin {key}"),
+        ] {
+            let said = fleet.bad(&command, exit::REFUSED);
+            assert!(said.contains("2.0") && said.contains("1.0"), "{command}: {said}");
+        }
+    }
+    assert!(!fleet.path("d").exists() && !fleet.path("fw.bin").exists());
+}
+
 #[test]
 fn a_connection_that_breaks_all_the_time_costs_little() {
     let fleet = Fleet::new();
@@ -324,7 +359,7 @@ fn a_connection_that_breaks_all_the_time_costs_little() {
     put(&fleet.path("one"), "noise", &noise);
     let server = fleet.serve(&[]);
     fleet.good(&format!("snapshot one --server {} --name gw --version 1.0", server.url));
-    let (url, passed) = flaky(&server.url, 10_000);
+    let (url, passed) = relay(&server.url, 10_000, <[u8]>::to_vec);
     fleet.good(&format!("sync --server {url} --name gw --to d"));
     assert_eq!(fleet.root("d"), fleet.root("one"));
     let passed = passed.load(Ordering::Relaxed);
