@@ -96,6 +96,7 @@ program=$(realpath -m "${CARGO_TARGET_DIR:-target}")/checked/gmcf
 step "server against its OpenAPI document" firmware_step host-trainer/tests/fleet/schemathesis.sh
 step "decoder and updater under Miri" miri
 step "firmware images and link checks" firmware_step firmware-demo/build.sh
+step "GPU kernels against their PTX" ptx/build-ptx.sh --check
 step "firmware transcripts under QEMU" firmware_step firmware-demo/transcripts.sh
 step "serial ports under QEMU" firmware_step firmware-demo/uart-test.sh
 step "updates with power cuts under QEMU" firmware_step firmware-demo/update-test.sh

@@ -7,7 +7,7 @@
 
 pub mod check;
 pub mod cpu;
-#[cfg(feature = "cuda")]
+#[cfg(cuda)]
 pub mod cuda;
 mod matmul;
 mod vectors;

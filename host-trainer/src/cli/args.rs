@@ -10,6 +10,8 @@ use super::base::BaseArg;
 use super::client_args::{CatArgs, FetchArgs, PublishArgs, RollbackArgs, SnapshotArgs, StatusArgs, SyncArgs};
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::fit_args::FitArgs;
+#[cfg(cuda)]
+use super::gpu_args::GpuCheckArgs;
 #[cfg(feature = "fleet")]
 use super::precompute_args::PrecomputeArgs;
 #[cfg(feature = "fleet")]
@@ -55,7 +57,7 @@ Exit codes:
   0  done
   1  a bug in this program
   2  the command line is wrong
-  3  a file cannot be read or written, or is not what it should be
+  3  a file cannot be read or written, or is not what it should be; there is no GPU
   4  a container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen
   5  the old file is missing or another one, or the rebuilt file has another digest
   6  the device refuses the update, or runs the old one after it
@@ -155,6 +157,9 @@ pub(crate) enum Command {
     Bench(BenchArgs),
     /// Fit an adapter to a family of similar files, so that they become shorter
     Fit(FitArgs),
+    /// Check and time every kernel on the GPU that is here
+    #[cfg(cuda)]
+    GpuCheck(GpuCheckArgs),
     /// Train what ships with the program
     Train(TrainArgs),
     /// Compress and apply the bundled update (the default)

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use codec_core::Error as Refusal;
 
+use crate::backend::BackendError;
 #[cfg(feature = "fleet")]
 use crate::client::ClientError;
 use crate::codec::CodecError;
@@ -23,7 +24,7 @@ pub mod exit {
     pub const INTERNAL: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
-    /// A file cannot be read or written, or is not what it should be.
+    /// A file cannot be read or written, or is not what it should be; there is no GPU.
     pub const INPUT: u8 = 3;
     /// A container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen.
     pub const REFUSED: u8 = 4;
@@ -104,6 +105,13 @@ pub enum CliError {
         /// Why it was not.
         source: ClientError,
     },
+    /// A device that computes did not.
+    Backend {
+        /// What was being done.
+        place: String,
+        /// Why it was not.
+        source: BackendError,
+    },
     /// A promise of this program was broken.
     Internal {
         /// What was found.
@@ -140,6 +148,12 @@ impl CliError {
         Self::Store { source }
     }
 
+    /// A [`CliError::Backend`], for `map_err`.
+    pub fn backend(place: impl Into<String>) -> impl FnOnce(BackendError) -> Self {
+        let place = place.into();
+        move |source| Self::Backend { place, source }
+    }
+
     /// The process's exit code, one of [`exit`].
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -148,7 +162,8 @@ impl CliError {
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
             #[cfg(feature = "fleet")]
             Self::Store { .. } => exit::INPUT,
-            Self::Internal { .. } => exit::INTERNAL,
+            Self::Backend { source: BackendError::Shape { .. }, .. } | Self::Internal { .. } => exit::INTERNAL,
+            Self::Backend { .. } => exit::INPUT,
             #[cfg(feature = "fleet")]
             Self::Delta { source, .. } => match **source {
                 DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => {
@@ -181,6 +196,12 @@ impl CliError {
             Self::Arguments(_) => String::new(),
             Self::Usage { hint, .. } | Self::Input { hint, .. } => hint.clone(),
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
+            // One line says it all.
+            Self::Backend { source: BackendError::Unavailable { .. }, .. } => String::new(),
+            Self::Backend { source: BackendError::Memory { .. }, .. } => {
+                "free memory of the GPU, or --backend cpu".into()
+            }
+            Self::Backend { .. } => "see whether `gmcf gpu-check` passes".into(),
             Self::Internal { .. } => BUG.into(),
             #[cfg(feature = "fleet")]
             Self::Store { source } => hint_for_store(source).into(),
@@ -220,6 +241,8 @@ impl CliError {
             Self::Delta { store, source } => format!("error: make deltas of `{store}`: {source}"),
             #[cfg(feature = "fleet")]
             Self::Client { place, source } => format!("error: {place}: {source}"),
+            Self::Backend { source: source @ BackendError::Unavailable { .. }, .. } => format!("error: {source}"),
+            Self::Backend { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
         };
         let hint = self.hint();

@@ -21,6 +21,10 @@ mod fetch;
 mod fit;
 mod fit_args;
 mod flash;
+#[cfg(cuda)]
+mod gpu_args;
+#[cfg(cuda)]
+mod gpu_check;
 mod inspect;
 mod key;
 mod output;
@@ -106,6 +110,8 @@ where
         Some(Command::Cat(args)) => cat::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
+        #[cfg(cuda)]
+        Some(Command::GpuCheck(args)) => gpu_check::run(&args),
         Some(Command::Train(args)) => train::run(&args),
         Some(Command::Demo(args)) => demo::run(&args),
     }

@@ -32,6 +32,7 @@ pub(super) fn run(args: &PrecomputeArgs) -> Result<(), CliError> {
         last: args.last,
         forms: args.profiles.iter().map(|&profile| (profile.into(), args.base)).collect(),
         packs: args.packs,
+        adapters: args.adapters,
         shard: args.part,
         max_content: args.max_content,
     };

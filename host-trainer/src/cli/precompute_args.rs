@@ -42,6 +42,10 @@ pub(crate) struct PrecomputeArgs {
     /// Make packs of folders too, from which single files are read
     #[arg(long)]
     pub(crate) packs: bool,
+    /// Fit an adapter of the base model to a pack's small files that are alike, where it pays for itself; takes minutes for each
+    /// pack. A pack that is there stays as it is
+    #[arg(long, requires = "packs")]
+    pub(crate) adapters: bool,
     /// Longest content that is compressed; a delta of it takes some ten times that in memory
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20)]
     pub(crate) max_content: u64,

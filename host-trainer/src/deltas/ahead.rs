@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{DeltaError, make};
+use super::{DeltaError, Means, make};
 use crate::codec::Profile;
 use crate::history::{History, Kind, Name};
 use crate::store::{DeltaKey, Form, Store, Usage};
@@ -59,6 +59,8 @@ pub struct Ahead {
     pub forms: Vec<(Profile, bool)>,
     /// Whether packs of trees are made.
     pub packs: bool,
+    /// Whether adapters are fitted for them.
+    pub adapters: bool,
     /// Which part of the work.
     pub shard: Shard,
     /// Longest content that is compressed, bytes.
@@ -145,7 +147,8 @@ pub async fn precompute(store: &Store, ahead: &Ahead, told: impl Fn(&DeltaKey, D
             done.there += 1;
         } else {
             // Without chains: which there are depends on how far the other parts are.
-            let bytes = make(store, key, ahead.max_content, false).await?;
+            let means = Means { max_content: ahead.max_content, chains: false, adapters: ahead.adapters };
+            let bytes = make(store, key, means).await?;
             done.made += 1;
             done.bytes += bytes.len() as u64;
             store.put_delta(&key, bytes).await?;
@@ -182,7 +185,8 @@ mod tests {
 
     fn ahead(last: usize) -> Ahead {
         let forms = vec![(Profile::Small, true)];
-        Ahead { names: vec![], last, forms, packs: true, shard: Shard::WHOLE, max_content: 1 << 20 }
+        let (packs, adapters) = (true, false);
+        Ahead { names: vec![], last, forms, packs, adapters, shard: Shard::WHOLE, max_content: 1 << 20 }
     }
 
     #[test]

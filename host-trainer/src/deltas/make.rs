@@ -13,12 +13,23 @@ use crate::tree::pack;
 use crate::tree::patch::{self, Contents};
 use crate::tree::{Digest, Tree};
 
-/// Makes the delta `key` from what is in `store`. With `chains`, deltas in the store that lead there over another content
-/// are taken where they are shorter in all.
+/// What making a delta may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Means {
+    /// Longest content that is compressed, bytes.
+    pub max_content: u64,
+    /// Deltas in the store that lead there over another content are taken where they are shorter in all.
+    pub chains: bool,
+    /// Packs: an adapter is fitted to small files that are alike, which takes minutes, and taken where it pays.
+    pub adapters: bool,
+}
+
+/// Makes the delta `key` from what is in `store`.
 ///
 /// # Errors
 /// [`DeltaError`].
-pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) -> Result<Bytes, DeltaError> {
+pub async fn make(store: &Store, key: DeltaKey, means: Means) -> Result<Bytes, DeltaError> {
+    let Means { max_content, chains, adapters } = means;
     match key.form {
         Form::Container { profile, base } => {
             let new = content(store, key.to, max_content).await?;
@@ -47,7 +58,8 @@ pub async fn make(store: &Store, key: DeltaKey, max_content: u64, chains: bool) 
         Form::Pack => {
             let tree = tree(store, key.to).await?;
             let contents = Stored::new(store, max_content);
-            blocking(move || Ok(pack::make(&tree, &contents, &pack::Options::default())?.into())).await
+            let options = pack::Options { adapter: adapters, ..pack::Options::default() };
+            blocking(move || Ok(pack::make(&tree, &contents, &options)?.into())).await
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::tree::patch::PatchError;
 
 pub use ahead::{Ahead, Done, Plan, Shard, precompute};
 pub use evict::{Evicted, evict};
-pub use make::{compress, make};
+pub use make::{Means, compress, make};
 
 /// Why there is no delta.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::meter::Meter;
 use super::problem::{Refusal, kinds};
 use super::range::etag;
 use crate::codec::{self, CodecError};
-use crate::deltas::{self, DeltaError};
+use crate::deltas::{self, DeltaError, Means};
 use crate::store::{DeltaKey, Form, Store, StoreError};
 use crate::tree::Digest;
 use crate::tree::pack::PackError;
@@ -120,7 +120,9 @@ impl Deltas {
         }
         let turn = self.jobs.turn().await.map_err(DeltaError::Internal)?;
         let start = Instant::now();
-        let bytes = deltas::make(&self.store, key, self.settings.max_content, true).await?;
+        // Somebody waits: no adapters.
+        let means = Means { max_content: self.settings.max_content, chains: true, adapters: false };
+        let bytes = deltas::make(&self.store, key, means).await?;
         drop(turn);
         self.meter.computed.observe(start.elapsed().as_secs_f64());
         self.store.put_delta(&key, bytes.clone()).await?;

@@ -3,6 +3,7 @@
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
 mod matmul;
+pub mod timing;
 mod vectors;
 
 use super::{Backend, BackendError};
