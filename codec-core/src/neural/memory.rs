@@ -32,7 +32,7 @@ pub const OUT_BITS: u32 = 8;
 pub const BYTES: u32 = 256;
 /// Most dimensions.
 pub const MAX_DIM: u32 = 256;
-/// RAM that reading takes, bytes: the values of one row, 16 bits each.
+/// RAM that reading takes at most, bytes: the values of one row, 16 bits each. The natural code needs none of it.
 pub const ROW_BYTES: usize = MAX_DIM as usize * size_of::<u16>();
 
 /// Dimensions of the natural code: bits of a byte.
@@ -100,6 +100,11 @@ impl<'a> Memory<'a> {
     /// Whether it holds none.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// All codes, row by row.
+    pub fn codes(&self) -> impl Iterator<Item = i8> + use<'a> {
+        self.codes.codes()
     }
 
     /// Byte `i`; 0 from [`Memory::len`] on.
