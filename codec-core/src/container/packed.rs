@@ -52,6 +52,11 @@ impl<'a> Packed<'a> {
         self.bits
     }
 
+    /// The codes as they stand.
+    pub(crate) const fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// All codes.
     pub fn codes(&self) -> impl Iterator<Item = i8> + use<'a> {
         self.from(0).take(self.codes as usize)

@@ -32,7 +32,8 @@ pub const OUT_BITS: u32 = 8;
 pub const BYTES: u32 = 256;
 /// Most dimensions.
 pub const MAX_DIM: u32 = 256;
-/// RAM that reading takes at most, bytes: the values of one row, 16 bits each. The natural code needs none of it.
+/// RAM that reading takes at most, bytes: the values of one row, 16 bits each. Codes of one bit take half of it, the
+/// natural code none.
 pub const ROW_BYTES: usize = MAX_DIM as usize * size_of::<u16>();
 
 /// Dimensions of the natural code: bits of a byte.
@@ -113,6 +114,7 @@ impl<'a> Memory<'a> {
             return 0;
         }
         match self.out {
+            Some(out) if self.codes.bits() == 1 => self.projected_by_signs(i, out),
             Some(out) => self.projected(i, out),
             None => self.natural(i),
         }
@@ -133,39 +135,87 @@ impl<'a> Memory<'a> {
         Ok(())
     }
 
+    /// Codes of the row of byte `i`.
+    #[inline]
+    fn row(&self, i: u32) -> impl Iterator<Item = i8> + use<'a> {
+        self.codes.from(u64::from(i) * u64::from(self.dim)).take(self.dim as usize)
+    }
+
     /// Values of the row of byte `i`, odd numbers.
     #[inline]
     fn values(&self, i: u32) -> impl Iterator<Item = i32> + use<'a> {
-        let codes = self.codes.from(u64::from(i) * u64::from(self.dim)).take(self.dim as usize);
-        codes.map(|code| 2 * i32::from(code) + 1)
+        self.row(i).map(|code| 2 * i32::from(code) + 1)
     }
 
-    /// The byte whose row of `out` gives the largest product with that of byte `i`, the smallest of several.
+    /// The byte whose row of `out` gives the largest product with that of byte `i`. Never inlined: other memories need no
+    /// stack for a row.
+    #[inline(never)]
     fn projected(&self, i: u32, out: &[u8]) -> u8 {
-        let mut row = [0; ROW_BYTES / size_of::<u16>()];
+        let mut row = [0; MAX_DIM as usize];
         let row = &mut row[..self.dim as usize];
         for (to, value) in row.iter_mut().zip(self.values(i)) {
             *to = value as u16;
         }
-        let (mut best, mut byte) = (i32::MIN, 0);
-        for (c, codes) in (0..=u8::MAX).zip(out.chunks_exact(row.len())) {
-            let product = dot(codes, row);
-            if product > best {
-                (best, byte) = (product, c);
-            }
+        largest(out.chunks_exact(row.len()).map(|codes| dot(codes, row)))
+    }
+
+    /// Likewise where all values are 1 or -1: nothing is multiplied.
+    #[inline(never)]
+    fn projected_by_signs(&self, i: u32, out: &[u8]) -> u8 {
+        // With 0x80, codes become numbers without a sign, 128 more than they were; with all bits but that one they become
+        // 127 less what they were. So the sum is the product and something that depends on the row alone.
+        let mut masks = [0; MAX_DIM as usize];
+        let masks = &mut masks[..self.dim as usize];
+        for (mask, code) in masks.iter_mut().zip(self.row(i)) {
+            *mask = 0x80 ^ code.cast_unsigned();
         }
-        byte
+        largest(out.chunks_exact(masks.len()).map(|codes| masked_sum(codes, masks)))
     }
 
     /// Likewise under the natural code. Each bit of the byte has a sum of its own, and is set where that is positive:
     /// where it is zero both values of the bit give the same product, and 0 is the smaller.
     fn natural(&self, i: u32) -> u8 {
+        if (self.dim, self.codes.bits()) == (NATURAL, 1) {
+            // A row is a byte; the code of a set bit is -1, and its value too.
+            return self.codes.bytes().get(i as usize).map_or(0, |row| !row);
+        }
         let mut sums = [0; NATURAL as usize];
         for (k, value) in self.values(i).enumerate() {
             sums[k % sums.len()] += value;
         }
         sums.iter().rev().fold(0, |byte, sum| byte << 1 | u8::from(*sum > 0))
     }
+}
+
+/// The place of the largest score, the first of several. There are at most 256.
+fn largest<T: Ord>(scores: impl Iterator<Item = T>) -> u8 {
+    let mut scores = scores.enumerate();
+    let Some((_, mut best)) = scores.next() else { return 0 };
+    let mut byte = 0;
+    for (c, score) in scores {
+        if score > best {
+            (best, byte) = (score, c as u8);
+        }
+    }
+    byte
+}
+
+/// The sum of all bytes, at most [`MAX_DIM`], each after exclusive or with its mask. Most of what a memory of one bit
+/// costs is this loop.
+#[inline(never)]
+fn masked_sum(bytes: &[u8], masks: &[u8]) -> u32 {
+    /// The lower byte of each of two sums of 16 bits.
+    const LOWER: u32 = 0x00ff_00ff;
+    const _: () = assert!(MAX_DIM / 2 * 255 < 1 << 16);
+    let masks = &masks[..bytes.len()];
+    let ((fours, last), (masks, last_masks)) = (bytes.as_chunks::<4>(), masks.as_chunks::<4>());
+    let mut two_sums = 0;
+    for (four, masks) in fours.iter().zip(masks) {
+        let masked = u32::from_le_bytes(*four) ^ u32::from_le_bytes(*masks);
+        two_sums += (masked & LOWER) + (masked >> 8 & LOWER);
+    }
+    let rest: u32 = last.iter().zip(last_masks).map(|(byte, mask)| u32::from(byte ^ mask)).sum();
+    (two_sums & 0xffff) + (two_sums >> 16) + rest
 }
 
 #[cfg(test)]
