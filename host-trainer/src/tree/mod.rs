@@ -12,5 +12,6 @@ pub use digest::{DIGEST_LEN, Digest, Hasher};
 pub use error::TreeError;
 pub use manifest::{Entry, MAX_ENTRIES, MAX_MANIFEST, Node, Tree};
 pub use path::{MAX_PATH, RESERVED, TreePath, check_link};
+#[cfg(feature = "fleet")]
 pub(crate) use walk::mode_of;
 pub use walk::{Symlinks, Walked, walk};
