@@ -68,6 +68,8 @@ pub trait Gpu: Copy {
     fn dot4(self, a: u32, b: u32, c: i32) -> i32;
     /// 2 to the power of `x`, to 2 units in the last place.
     fn exp2(self, x: f32) -> f32;
+    /// The logarithm of `x` to base 2, to 2 units in the last place where `x` is not near 1, else to 2^-22.
+    fn log2(self, x: f32) -> f32;
     /// The square root, rounded to nearest.
     fn sqrt(self, x: f32) -> f32;
 

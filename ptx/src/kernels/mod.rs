@@ -1,4 +1,5 @@
 //! The kernels, by what they compute.
 
 pub mod matmul;
+pub mod memory;
 pub mod vector;

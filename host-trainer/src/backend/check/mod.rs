@@ -3,6 +3,7 @@
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
 mod matmul;
+mod memories;
 mod vectors;
 
 use super::{Backend, BackendError};
@@ -116,5 +117,5 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases()].into_iter().flatten().collect()
+    [vectors::cases(), matmul::cases(), memories::cases()].into_iter().flatten().collect()
 }

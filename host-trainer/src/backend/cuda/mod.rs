@@ -5,6 +5,7 @@
 
 mod driver;
 mod matmul;
+mod memories;
 mod vectors;
 
 use std::cell::RefCell;
