@@ -145,6 +145,18 @@ pub trait Gpu: Copy {
         }
         max
     }
+    /// Collective: the smallest over the warp, the same in every lane.
+    #[inline(always)]
+    fn warp_min(self, value: u32) -> u32 {
+        let mut min = value;
+        let mut mask = 16;
+        while mask > 0 {
+            let other = self.shuffle_xor(min, mask);
+            min = if other < min { other } else { min };
+            mask >>= 1;
+        }
+        min
+    }
 }
 
 #[inline(always)]

@@ -183,4 +183,22 @@ kernels! {
         files: u32, parts: u32, part_costs: *const f32, part_right: *const u32, costs: *mut f32, right: *mut u32,
     )
         grid [files.div_ceil(memory::THREADS), 1, 1], threads memory::THREADS, shared 0;
+    loss::softmax_cross_entropy(
+        n: u32, classes: u32, logits: *const f32, targets: *const u8, costs: *mut f32, right: *mut u32, d_logits: *mut f32,
+    )
+        grid [n.div_ceil(loss::ROWS), 1, 1], threads loss::THREADS, shared 0;
+    gate::gelu(n: u32, x: *const f32, y: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::gelu_gradient(n: u32, x: *const f32, d_y: *const f32, d_x: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::sigmoid_gate(n: u32, x: *const f32, gate: *const f32, y: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::sigmoid_gate_gradients(
+        n: u32, x: *const f32, gate: *const f32, d_y: *const f32, d_x: *mut f32, d_gate: *mut f32,
+    )
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::clipped_relu(n: u32, largest: f32, x: *const f32, y: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::clipped_relu_gradient(n: u32, largest: f32, x: *const f32, d_y: *const f32, d_x: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
 }

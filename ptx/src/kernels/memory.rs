@@ -38,14 +38,6 @@ pub const SHARED: u32 = SUMS + 2 * THREADS / 32 * 4;
 const QUADS: u32 = DEPTH / 4;
 const QUADS_EACH: u32 = TILE * QUADS / THREADS;
 
-/// `body` for `i` from 0 to 3 or to 7, written out: loops that hold collectives stay loops otherwise, and their arrays would not
-/// stay in registers.
-macro_rules! unrolled {
-    ($i:ident in 4 $body:block) => { unrolled!(@ $i $body 0 1 2 3) };
-    ($i:ident in 8 $body:block) => { unrolled!(@ $i $body 0 1 2 3 4 5 6 7) };
-    (@ $i:ident $body:block $($n:literal)*) => { $( { let $i = $n; $body } )* };
-}
-
 /// What a block works on: tiles `first` to `last` of every [`blocks`](Gpu::blocks)-th file.
 #[derive(Clone, Copy)]
 struct Files {
@@ -212,13 +204,7 @@ fn largest<G: Gpu>(g: G, logits: [f32; 8]) -> (f32, u32) {
         j -= 1;
         first = if logits[j as usize] == most { byte(g, j) } else { first };
     }
-    let mut mask = 16;
-    while mask > 0 {
-        let other = g.shuffle_xor(first, mask);
-        first = if other < first { other } else { first };
-        mask >>= 1;
-    }
-    (most, first)
+    (most, g.warp_min(first))
 }
 
 /// Collective: makes a position's logits their softmax, less one at `target`. Its cost in the lane that has the target, 0 in

@@ -2,6 +2,8 @@
 //!
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
+mod gates;
+mod losses;
 mod matmul;
 mod memories;
 mod vectors;
@@ -117,5 +119,8 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases(), memories::cases()].into_iter().flatten().collect()
+    [vectors::cases(), matmul::cases(), memories::cases(), losses::cases(), gates::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -4,6 +4,8 @@
 #![allow(unsafe_code)]
 
 mod driver;
+mod gates;
+mod losses;
 mod matmul;
 mod memories;
 mod vectors;
