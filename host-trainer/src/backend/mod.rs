@@ -9,10 +9,18 @@ pub mod check;
 pub mod cpu;
 #[cfg(cuda)]
 pub mod cuda;
+mod gates;
+mod losses;
+mod low_rank;
 mod matmul;
+mod memories;
 mod vectors;
 
+pub use gates::Gates;
+pub use losses::{Losses, MOST_CLASSES};
+pub use low_rank::{LowRank, LowRankShape, MOST_RANK};
 pub use matmul::{Matmul, Product};
+pub use memories::{Memories, MemoryShape};
 pub use vectors::Vectors;
 
 use bytemuck::Pod;
@@ -64,9 +72,9 @@ pub trait Device {
 }
 
 /// Everything that training and fitting ask of a device.
-pub trait Backend: Device + Vectors + Matmul {}
+pub trait Backend: Device + Vectors + Matmul + Memories + Losses + Gates {}
 
-impl<D: Device + Vectors + Matmul> Backend for D {}
+impl<D: Device + Vectors + Matmul + Memories + Losses + Gates> Backend for D {}
 
 /// Why an operation did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,10 @@
 //!
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
+mod gates;
+mod losses;
 mod matmul;
+mod memories;
 pub mod timing;
 mod vectors;
 
@@ -117,5 +120,8 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases()].into_iter().flatten().collect()
+    [vectors::cases(), matmul::cases(), memories::cases(), losses::cases(), gates::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -4,7 +4,10 @@
 #![allow(unsafe_code)]
 
 mod driver;
+mod gates;
+mod losses;
 mod matmul;
+mod memories;
 mod vectors;
 
 use std::cell::RefCell;
