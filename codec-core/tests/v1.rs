@@ -2,9 +2,11 @@
 
 use codec_core::Error;
 use codec_core::container::digest::sha512;
+use codec_core::container::packed::pack;
 use codec_core::container::residue::{Residues, check_sum};
 use codec_core::container::v1::{HEADER_LEN, LAYER_FIXED_LEN, LayerRepr, Repr, View};
 use codec_core::delta::weights::Element;
+use codec_core::neural::memory::{self, Memory};
 
 const OLD: [i8; 4] = [1, -2, 3, 127];
 const NEW: [i8; 4] = [1, -2, 4, -128];
@@ -105,6 +107,37 @@ fn the_examples_are_what_is_read() {
     let new = [residue(NEW.map(i64::from))];
     check_sum(&residues(whole), &residues(delta), &new).unwrap();
     assert!(include_str!("../FORMAT.md").contains(&format!(" = {}", new[0])));
+}
+
+/// FORMAT.md, section 7: written and read.
+#[test]
+fn the_position_memory_is_the_example() {
+    let content = [0x24, 0x3f, 0x6a, 0x88u8];
+    let codes: Vec<i8> = content.iter().flat_map(|byte| (0..8).map(move |k| (byte >> k & 1) as i8 - 1)).collect();
+    let mut packed = [0; 4];
+    pack(&codes, 1, &mut packed).unwrap();
+    let container = example("v1-memory");
+    let written = Repr {
+        is_delta: false,
+        original_hash: &sha512(&content),
+        crt_residues: &[residue(codes.into_iter().map(i64::from))],
+        layers: &[LayerRepr {
+            name: memory::LAYER,
+            shape: &[4, 8],
+            tau: 0,
+            gamma: 2.0f32.to_bits(),
+            dominant_scale: 1,
+            compressed: &frame(packed),
+        }],
+    };
+    assert_eq!(emit(&written), container);
+
+    let layer = View::new_checked(&container).unwrap().layer(memory::LAYER).unwrap();
+    assert_eq!(layer.content_len(), Ok(packed.len() as u64));
+    let memory = Memory::new_checked(&packed, None, 4, 8, layer.dominant_scale()).unwrap();
+    let mut read = [0; 4];
+    memory.read(0, &mut read).unwrap();
+    assert_eq!(read, content);
 }
 
 #[cfg(feature = "zstd")]
@@ -247,7 +280,11 @@ fn shapes_and_widths_are_checked_where_they_are_used() {
     assert_eq!(read(&[u32::MAX; 8], 16).0, Err(too_large(u64::MAX)));
     let with_zero = [u32::MAX, u32::MAX, u32::MAX, 0];
     assert_eq!(read(&with_zero, 16), (Ok(0), Ok(0)));
-    assert_eq!(read(&[3], 4), (Ok(3), Err(Error::Unknown { field: "dominant_scale", found: 4 })));
+    for (bits, bytes) in [(1, 2), (2, 3), (4, 5), (8, 9), (16, 18)] {
+        assert_eq!(read(&[3, 3], bits), (Ok(9), Ok(bytes)));
+    }
+    assert_eq!(read(&[u32::MAX], 1), (Ok(u32::MAX.into()), Ok(1 << 29)));
+    assert_eq!(read(&[3], 3), (Ok(3), Err(Error::Unknown { field: "dominant_scale", found: 3 })));
 }
 
 #[test]

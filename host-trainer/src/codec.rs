@@ -272,6 +272,10 @@ pub fn links(chain: &[u8]) -> Result<Vec<&[u8]>, CodecError> {
 /// # Errors
 /// [`CodecError::Refused`] when its header cannot be read.
 pub fn is_delta(container: &[u8]) -> Result<bool, CodecError> {
+    // Which is a whole content: it need not be rebuilt to find that out.
+    if layered::is_position_memory(container)? {
+        return Ok(false);
+    }
     Ok(Header::parse(&layered::air_of(container, MAX_SIZE)?)?.0.old.is_some())
 }
 
@@ -320,7 +324,7 @@ pub fn inspect(container: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>)
         let parts = vec![Part { name: "header".into(), bits: 8.0 * header_len as f64 }, payload];
         of_header(&header, air.len(), parts)
     };
-    Ok(layered::with_frame(found, container.len()))
+    Ok(layered::with_frame(found, container)?)
 }
 
 /// Rebuilds one version 2 file.
@@ -370,7 +374,8 @@ fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usiz
     }
 }
 
-fn wrong_length(field: &'static str, limit: u64, found: u64) -> codec_core::Error {
+/// The error for a `field` of another length than `limit`.
+pub(crate) fn wrong_length(field: &'static str, limit: u64, found: u64) -> codec_core::Error {
     if found < limit {
         codec_core::Error::Truncated { field, need: limit, have: found }
     } else {

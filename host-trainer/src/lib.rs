@@ -15,7 +15,7 @@ pub mod deltas;
 pub mod files;
 pub mod fit;
 pub mod history;
-mod layered;
+pub mod layered;
 pub mod push;
 pub mod release;
 pub mod report;

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use host_trainer::cli::exit;
 use host_trainer::files::Scratch;
+use host_trainer::layered::position_memory;
 
 /// A folder to work in and the bundled pair.
 struct Bench {
@@ -194,6 +195,37 @@ fn a_limit_on_the_rebuilt_file_is_kept() {
     }
     assert!(!bench.path("out").exists());
     assert_eq!(code(&apply(size)), exit::OK);
+}
+
+/// Random bytes as a position memory: they come back, and cost what they are and no less.
+#[test]
+fn a_position_memory_is_applied_and_inspected() {
+    let bench = Bench::new();
+    let content = fs::read(bundled("rand-512/r1.bin")).unwrap();
+    let codes: Vec<i8> =
+        content.iter().flat_map(|byte| (0..8).map(move |k| (byte >> k & 1).cast_signed() - 1)).collect();
+    let memory = position_memory(&codes, None, 8, 1, 2.0, &content).unwrap();
+    fs::write(bench.path("memory.gmcf"), &memory).unwrap();
+    let run = bench.run(&["apply", "memory.gmcf", "-o", "back", "--max-size", "512", "--json"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert_eq!(fs::read(bench.path("back")).unwrap(), content);
+    let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(record["is_delta"], false);
+
+    let run = bench.run(&["inspect", "memory.gmcf", "--json"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(report["mode"], "position memory of 8 x 1 bits a byte, natural code");
+    assert_eq!(report["container_size"], memory.len());
+    assert!(report["parts"][0]["bytes"].as_f64().unwrap() >= 512.0, "{report}");
+    assert_eq!(report["parts"][0]["name"], "memory");
+    let run = bench.run(&["inspect", "memory.gmcf"]);
+    assert!(stdout(&run).contains("rebuilds      512 bytes"), "{}", stdout(&run));
+
+    let run = bench.run(&["apply", "memory.gmcf", "-o", "out", "--max-size", "511"]);
+    assert_eq!(code(&run), exit::REFUSED);
+    assert!(stderr(&run).contains("`new_len`") && stderr(&run).contains("--max-size"), "{}", stderr(&run));
+    assert!(!bench.path("out").exists());
 }
 
 #[test]

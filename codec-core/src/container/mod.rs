@@ -1,6 +1,7 @@
-//! The GMCF container: digests, residues, and its two encodings.
+//! The GMCF container: digests, residues, packed codes, and its two encodings.
 
 pub mod digest;
+pub mod packed;
 pub mod residue;
 pub mod v1;
 pub mod v2;

@@ -29,6 +29,7 @@ use core::ops::Range;
 
 use crate::Error;
 use crate::container::digest::SHA512_LEN;
+use crate::container::packed::packed_len;
 use crate::container::residue;
 
 /// The first bytes of a file.
@@ -243,10 +244,11 @@ impl<'a> LayerView<'a> {
     ///
     /// # Errors
     /// - [`Error::OutOfRange`] (`shape`) as [`LayerView::n_codes`];
-    /// - [`Error::Unknown`] (`dominant_scale`) when it is not 8, 16 or 32.
+    /// - [`Error::Unknown`] (`dominant_scale`) when it is not 1, 2, 4, 8, 16 or 32.
     pub fn content_len(&self) -> Result<u64, Error> {
         match self.dominant_scale {
-            8 | 16 | 32 => Ok(self.n_codes()? * u64::from(self.dominant_scale / 8)),
+            // The limit of `n_codes` is that of 32 bits.
+            bits @ (1 | 2 | 4 | 8 | 16 | 32) => Ok(packed_len(self.n_codes()? as u32, bits)),
             found => Err(Error::Unknown { field: "dominant_scale", found: found.into() }),
         }
     }

@@ -44,7 +44,7 @@ impl Element {
     /// [`Element::F16`]: their codes are the same.
     ///
     /// # Errors
-    /// [`Error::Unknown`] (`dominant_scale`) when it is not 8, 16 or 32.
+    /// [`Error::Unknown`] (`dominant_scale`) when it is not 8, 16 or 32: layers of narrower codes have no differences.
     pub const fn of_layer(dominant_scale: u32, gamma_bits: u32) -> Result<Self, Error> {
         let keeps_floats = gamma_bits & 0x7FFF_FFFF == 0;
         match dominant_scale {
@@ -435,7 +435,10 @@ mod tests {
         for (bits, gamma, element) in expected.into_iter().chain(floats) {
             assert_eq!(Element::of_layer(bits, gamma), Ok(element));
         }
-        assert_eq!(Element::of_layer(4, 0), Err(Error::Unknown { field: "dominant_scale", found: 4 }));
+        for found in [0, 1, 2, 4, 64] {
+            let refused = Error::Unknown { field: "dominant_scale", found: found.into() };
+            assert_eq!(Element::of_layer(found, 1), Err(refused));
+        }
     }
 
     /// The table in FORMAT.md: `element  old  new  old code  new code  stored difference`, all hex but the codes.

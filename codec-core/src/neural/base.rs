@@ -209,7 +209,7 @@ fn shifted(product: i64, shift: u32, bias: i16) -> i32 {
 
 /// Sum of products of numbers with a sign, of at most [`MAX_INPUTS`]. Most of what a model costs is this loop.
 #[inline(never)]
-fn dot(weights: &[u8], x: &[u16]) -> i32 {
+pub(super) fn dot(weights: &[u8], x: &[u16]) -> i32 {
     if cfg!(all(halves, target_endian = "little")) { dot_by_halves(weights, x) } else { dot_by_numbers(weights, x) }
 }
 

@@ -6,6 +6,7 @@ pub mod base;
 pub mod coder;
 pub mod context;
 mod evoformer;
+pub mod memory;
 pub mod network;
 pub mod rows;
 pub mod shape;

@@ -1,11 +1,12 @@
 //! Any bytes as a container of either version: what parses is written again as it stood, and what is accepted keeps
-//! its promise.
+//! its promise. Position memories are evaluated whatever their digest says.
 #![no_main]
 
 use codec_core::container::digest::{Id, sha512};
 use codec_core::container::v1::{LayerRepr, LayerView, Repr, View};
 use codec_core::container::v2::Header;
 use codec_core::container::zstd::{Workspace, decompress};
+use codec_core::neural::memory::{self, Memory};
 use host_trainer::codec::{apply, inspect};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,9 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
     }
     if let Ok(view) = View::new_checked(bytes) {
         let frames = layers(bytes, view);
-        // The file inside says how long its content is.
+        // The file inside says how long its content is; of a position memory, its shape.
         let is_short = |frame: &Vec<u8>| Header::parse(frame).is_ok_and(|(h, _)| u64::from(h.new_len) <= MOST);
-        if frames.len() == view.n_layers() as usize && frames.iter().all(is_short) {
+        if frames.len() == view.n_layers() as usize && (frames.iter().all(is_short) || memory(view, &frames)) {
             whole(bytes);
         }
     }
@@ -41,6 +42,23 @@ fn whole(bytes: &[u8]) {
             assert_eq!(*view.original_hash(), sha512(&content));
         }
     }
+}
+
+/// Reads a position memory as a device would, from its layers alone; whether the container may be one, a short one.
+fn memory(view: View<'_>, frames: &[Vec<u8>]) -> bool {
+    let Some(layer) = view.layer(memory::LAYER) else { return false };
+    let shape: Vec<u32> = layer.shape().collect();
+    let ([len, dim], [codes, out @ ..]) = (&shape[..], frames) else { return false };
+    let out = out.first().map(Vec::as_slice);
+    // A byte costs as many products as its dimensions times 256.
+    let Ok(memory) = Memory::new_checked(codes, out, *len, *dim, layer.dominant_scale()) else { return false };
+    if u64::from(*len) * u64::from(*dim) > MOST {
+        return false;
+    }
+    let mut content = vec![0xa5; *len as usize];
+    memory.read(0, &mut content).expect("all of it");
+    assert!(content.iter().zip(0..).all(|(byte, i)| *byte == memory.byte(i)));
+    true
 }
 
 /// Writes a version 1 container again, and decompresses its layers.

@@ -11,26 +11,34 @@ use std::sync::Once;
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode, Old};
 use host_trainer::codec::{Format, Profile, apply, compress};
+use host_trainer::layered::position_memory;
 use tests::data::{folder, options};
 use tests::device::decode;
+use tests::memory::{memorise, projection};
+
+/// How a container is made.
+enum Made {
+    Compressed(Format, Profile),
+    /// Dimensions, and bits of a code.
+    Memorised(u32, u32),
+}
 
 /// A committed container. Paths of contents are relative to this package.
 struct Vector {
     file: &'static str,
-    format: Format,
-    profile: Profile,
+    made: Made,
     old: Option<&'static str>,
     new: &'static str,
 }
 
 const fn air(file: &'static str, profile: Profile, old: Option<&'static str>, new: &'static str) -> Vector {
-    Vector { file, format: Format::V2, profile, old, new }
+    Vector { file, made: Made::Compressed(Format::V2, profile), old, new }
 }
 
 const TEXT_OLD: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.3.10.py";
 const TEXT_NEW: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py";
 
-const VECTORS: [Vector; 8] = [
+const VECTORS: [Vector; 9] = [
     air("stored.gmcf", Profile::Tiny, None, "golden/pi.bin"),
     air("empty.gmcf", Profile::Tiny, None, "golden/empty.txt"),
     air("whole.gmcf", Profile::Small, None, "golden/settings.txt"),
@@ -38,9 +46,11 @@ const VECTORS: [Vector; 8] = [
     air("riscv.gmcf", Profile::Tiny, Some("data/dev/fw-espboot-c3/2.1.0.bin"), "data/dev/fw-espboot-c3/3.3.0.bin"),
     air("avr.gmcf", Profile::Medium, Some("data/dev/fw-nodepixel-firmata/0.7.1.bin"), AVR_NEW),
     air("thumb.gmcf", Profile::Small, Some("data/dev/fw-built-rust/v1.bin"), "data/dev/fw-built-rust/v2.bin"),
-    Vector { file: "version-1.gmcf", format: Format::V1, profile: Profile::Small, old: Some(TEXT_OLD), new: TEXT_NEW },
+    Vector { file: "version-1.gmcf", made: LAYERED, old: Some(TEXT_OLD), new: TEXT_NEW },
+    Vector { file: "memory.gmcf", made: Made::Memorised(21, 2), old: None, new: "golden/pi.bin" },
 ];
 
+const LAYERED: Made = Made::Compressed(Format::V1, Profile::Small);
 const AVR_NEW: &str = "data/dev/fw-nodepixel-firmata/0.8.1.bin";
 
 fn read(path: &str) -> Vec<u8> {
@@ -58,7 +68,16 @@ impl Vector {
     }
 
     fn encode(&self) -> Vec<u8> {
-        compress(&read(self.new), self.old().as_deref(), &options(self.profile, self.format)).unwrap().bytes
+        let new = read(self.new);
+        match self.made {
+            Made::Compressed(format, profile) => {
+                compress(&new, self.old().as_deref(), &options(profile, format)).unwrap().bytes
+            }
+            Made::Memorised(dim, bits) => {
+                let out = projection(dim, 1);
+                position_memory(&memorise(&new, &out, dim, bits), Some(&out), dim, bits, 1.0, &new).unwrap()
+            }
+        }
     }
 
     /// The committed bytes; all are written first, once, when that was asked for.
@@ -96,7 +115,7 @@ fn vectors_are_read() {
     for vector in &VECTORS {
         let (old, new, container) = (vector.old(), read(vector.new), vector.committed());
         assert_eq!(apply(&[&container], old.as_deref()).as_ref(), Ok(&new), "{}", vector.file);
-        if vector.format == Format::V2 {
+        if matches!(vector.made, Made::Compressed(Format::V2, _)) {
             let (header, _) = Header::parse(&container).unwrap();
             let outcome = decode(header.profile, &old.unwrap_or_default(), &container, new.len());
             assert_eq!(outcome.accepted(), Some(&new[..]), "{}: {:?}", vector.file, outcome.end);

@@ -5,6 +5,7 @@
 //! - `base`: base models, with small files, and damaged;
 //! - `c_api`: what C programs see of the decoder, built and run with the host's C compiler;
 //! - `bundled`: every bundled pair comes back on every profile, and larger decoders agree;
+//! - `memory`: position memories, against their definition, and damaged;
 //! - `mixed`: images that hold code for more than one instruction set;
 //! - `power`: the power fails at every flash operation of an update;
 //! - `updater`: what else may happen to a device: refused offers, trials, keys, rot, every geometry of flash;
@@ -25,6 +26,7 @@ mod golden;
 mod hostile;
 mod integers;
 mod link;
+mod memory;
 mod mixed;
 mod power;
 mod properties;
