@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use codec_core::Error as Refusal;
 
+use crate::backend::BackendError;
 #[cfg(feature = "fleet")]
 use crate::client::ClientError;
 use crate::codec::CodecError;
@@ -23,7 +24,7 @@ pub mod exit {
     pub const INTERNAL: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
-    /// A file cannot be read or written, or is not what it should be.
+    /// A file cannot be read or written, or is not what it should be; the GPU that was asked for is not there.
     pub const INPUT: u8 = 3;
     /// A container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen.
     pub const REFUSED: u8 = 4;
@@ -104,6 +105,13 @@ pub enum CliError {
         /// Why it was not.
         source: ClientError,
     },
+    /// The backend that was asked for is not there, or did not do its work.
+    Backend {
+        /// What was being done.
+        place: String,
+        /// Why it was not.
+        source: BackendError,
+    },
     /// A promise of this program was broken.
     Internal {
         /// What was found.
@@ -146,6 +154,10 @@ impl CliError {
         match self {
             Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
+            Self::Backend { source, .. } => match source {
+                BackendError::Shape { .. } => exit::INTERNAL,
+                _ => exit::INPUT,
+            },
             #[cfg(feature = "fleet")]
             Self::Store { .. } => exit::INPUT,
             Self::Internal { .. } => exit::INTERNAL,
@@ -182,6 +194,8 @@ impl CliError {
             Self::Usage { hint, .. } | Self::Input { hint, .. } => hint.clone(),
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
             Self::Internal { .. } => BUG.into(),
+            Self::Backend { source: BackendError::Shape { .. }, .. } => BUG.into(),
+            Self::Backend { .. } => "compute on the CPU: --backend cpu".into(),
             #[cfg(feature = "fleet")]
             Self::Store { source } => hint_for_store(source).into(),
             #[cfg(feature = "fleet")]
@@ -220,6 +234,7 @@ impl CliError {
             Self::Delta { store, source } => format!("error: make deltas of `{store}`: {source}"),
             #[cfg(feature = "fleet")]
             Self::Client { place, source } => format!("error: {place}: {source}"),
+            Self::Backend { place, source } => format!("error: {place}: {source}"),
             Self::Internal { what } => format!("error: {what}"),
         };
         let hint = self.hint();
