@@ -9,10 +9,18 @@ pub mod check;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+mod gates;
+mod losses;
+mod low_rank;
 mod matmul;
+mod memories;
 mod vectors;
 
+pub use gates::Gates;
+pub use losses::{Losses, MOST_CLASSES};
+pub use low_rank::{LowRank, LowRankShape, MOST_RANK};
 pub use matmul::{Matmul, Product};
+pub use memories::{Memories, MemoryShape};
 pub use vectors::Vectors;
 
 use bytemuck::Pod;

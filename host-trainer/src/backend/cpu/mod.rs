@@ -1,6 +1,10 @@
 //! Operations in threads of this process.
 
+mod gates;
+mod losses;
+mod low_rank;
 mod matmul;
+mod memories;
 mod vectors;
 
 use super::{BackendError, Device, Element};
