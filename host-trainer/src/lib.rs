@@ -12,6 +12,7 @@ pub mod client;
 pub mod codec;
 #[cfg(feature = "fleet")]
 pub mod deltas;
+pub mod experiment;
 pub mod files;
 pub mod fit;
 pub mod history;

@@ -9,6 +9,7 @@ use super::base::BaseArg;
 #[cfg(feature = "fleet")]
 use super::client_args::{CatArgs, FetchArgs, PublishArgs, RollbackArgs, SnapshotArgs, StatusArgs, SyncArgs};
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
+use super::experiment_args::ExperimentArgs;
 use super::fit_args::FitArgs;
 #[cfg(cuda)]
 use super::gpu_args::GpuCheckArgs;
@@ -52,12 +53,14 @@ Examples:
     gmcf compress configs/a.json --adapter family.gmcf -o a.gmcf
   Measure size, time and memory beside other delta tools:
     gmcf bench tests/data --peers
+  See what it takes to hold a random file in an adapter:
+    gmcf experiment eternity
 
 Exit codes:
   0  done
   1  a bug in this program
   2  the command line is wrong
-  3  a file cannot be read or written, or is not what it should be; there is no GPU
+  3  a file cannot be read or written, or is not what it should be; the GPU that was asked for is not there
   4  a container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen
   5  the old file is missing or another one, or the rebuilt file has another digest
   6  the device refuses the update, or runs the old one after it
@@ -155,13 +158,15 @@ pub(crate) enum Command {
     Cat(CatArgs),
     /// Measure size, time and memory on a corpus, beside other delta tools
     Bench(BenchArgs),
-    /// Fit an adapter to a family of similar files, so that they become shorter
+    /// Fit what makes a family of similar files shorter, or one file
     Fit(FitArgs),
     /// Check and time every kernel on the GPU that is here
     #[cfg(cuda)]
     GpuCheck(GpuCheckArgs),
     /// Train what ships with the program
     Train(TrainArgs),
+    /// Measure what is claimed of adapters that hold files
+    Experiment(ExperimentArgs),
     /// Compress and apply the bundled update (the default)
     Demo(DemoArgs),
 }

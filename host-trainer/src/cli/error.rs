@@ -24,7 +24,7 @@ pub mod exit {
     pub const INTERNAL: u8 = 1;
     /// The command line is wrong.
     pub const USAGE: u8 = 2;
-    /// A file cannot be read or written, or is not what it should be; there is no GPU.
+    /// A file cannot be read or written, or is not what it should be; the GPU that was asked for is not there.
     pub const INPUT: u8 = 3;
     /// A container or version is refused: damaged, unknown, over budget, no chain, not signed, older than what was seen.
     pub const REFUSED: u8 = 4;
@@ -105,7 +105,7 @@ pub enum CliError {
         /// Why it was not.
         source: ClientError,
     },
-    /// A device that computes did not.
+    /// The backend that was asked for is not there, or did not do its work.
     Backend {
         /// What was being done.
         place: String,
@@ -160,10 +160,13 @@ impl CliError {
         match self {
             Self::Arguments(_) | Self::Usage { .. } => exit::USAGE,
             Self::Io { .. } | Self::Input { .. } => exit::INPUT,
+            Self::Backend { source, .. } => match source {
+                BackendError::Shape { .. } => exit::INTERNAL,
+                _ => exit::INPUT,
+            },
             #[cfg(feature = "fleet")]
             Self::Store { .. } => exit::INPUT,
-            Self::Backend { source: BackendError::Shape { .. }, .. } | Self::Internal { .. } => exit::INTERNAL,
-            Self::Backend { .. } => exit::INPUT,
+            Self::Internal { .. } => exit::INTERNAL,
             #[cfg(feature = "fleet")]
             Self::Delta { source, .. } => match **source {
                 DeltaError::Internal(_) | DeltaError::Codec(_) | DeltaError::Patch(_) | DeltaError::Pack(_) => {
@@ -201,8 +204,8 @@ impl CliError {
             Self::Backend { source: BackendError::Memory { .. }, .. } => {
                 "free memory of the GPU, or --backend cpu".into()
             }
-            Self::Backend { .. } => "see whether `gmcf gpu-check` passes".into(),
-            Self::Internal { .. } => BUG.into(),
+            Self::Internal { .. } | Self::Backend { source: BackendError::Shape { .. }, .. } => BUG.into(),
+            Self::Backend { .. } => "see whether `gmcf gpu-check` passes, or --backend cpu".into(),
             #[cfg(feature = "fleet")]
             Self::Store { source } => hint_for_store(source).into(),
             #[cfg(feature = "fleet")]

@@ -5,14 +5,22 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::args::ProfileArg;
+use super::backend::BackendArg;
 use super::base::BaseArg;
 
-/// Fit an adapter to a family of similar files, so that they become shorter.
+/// Fit what makes a family of similar files shorter, or one file.
 ///
-/// An adapter is a small correction of the base model: it goes to the devices once, and every file of the family is
-/// shorter from then on. Several kinds are tried: changes of the last stage's weights, a factor and a bias for every row
-/// of the network, matrices of low rank. The one that makes the whole family shortest is written, if what it saves is
-/// more than its own bytes; else nothing is written. The same files and settings give the same adapter.
+/// For a FOLDER, an adapter: a small correction of the base model that goes to the devices once, and every file of the
+/// family is shorter from then on. Several kinds are tried: changes of the last stage's weights, a factor and a bias for
+/// every row of the network, matrices of low rank. The one that makes the whole family shortest is written, if what it
+/// saves is more than its own bytes; else nothing is written.
+///
+/// For a FILE, every way to send it that applies: position memories of 8 to 64 dimensions of 8 to 1 bits, fitted by
+/// gradient descent, and the residual, which `gmcf compress` makes. The shortest one that rebuilds the file is written, for
+/// `gmcf apply`. A position memory holds any file, and none is shorter than the residual but by chance: d dimensions of b
+/// bits take d b bits a byte, and the residual is the memory of 8 x 1 bit, coded under what the device already has.
+///
+/// The same files and settings give the same result, on every backend.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
 Examples:
@@ -20,27 +28,46 @@ Examples:
   gmcf compress new.json --adapter family.gmcf -o new.gmcf
   gmcf apply new.gmcf --adapter family.gmcf -o new.json
   To see what it does to files that it was not fitted to:
-    gmcf fit configs/ --hold-out 20 -o family.gmcf")]
+    gmcf fit configs/ --hold-out 20 -o family.gmcf
+  One file, every way beside the others:
+    gmcf fit page.html --base none -o page.gmcf
+  Against the file that the device has:
+    gmcf fit fw-1.1.bin --old fw-1.0.bin -o up.gmcf
+
+Position memories of files above 64 KiB are not fitted. Of a folder, the row `position memories` is what its files take as
+memories of 8 x 1 bit, the shortest kind, without an adapter or a model; it is there to be compared with.
+Position memories are fitted on the backend, adapters always on the CPU.")]
 pub(crate) struct FitArgs {
-    /// Folder with the files of the family, read with all that is in it
-    #[arg(value_name = "FOLDER")]
-    pub(crate) folder: PathBuf,
-    /// Adapter to write, a GMCF file
+    /// Folder with the files of the family, read with all that is in it; or one file (`-`: standard input)
+    #[arg(value_name = "FOLDER|FILE")]
+    pub(crate) what: PathBuf,
+    /// File that the device has now, for a FILE
+    #[arg(long, value_name = "OLD")]
+    pub(crate) old: Option<PathBuf>,
+    /// File to write: an adapter, or the FILE as a GMCF file
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,
     /// Largest decoder that the device can hold
     #[arg(long, value_enum, default_value = "small")]
     pub(crate) profile: ProfileArg,
-    /// Base model that the device holds: nano, micro, small or a file; `auto` takes the largest that ships for the profile
+    /// Base model that the device holds: nano, micro, small or a file; `auto` takes the largest that ships for the
+    /// profile. For a FILE also `none`
     #[arg(long, value_name = "BASE", default_value = "auto", value_parser = BaseArg::parse)]
     pub(crate) base: BaseArg,
+    /// For a FILE: adapters of the base model for it alone, too. That takes seconds for a kilobyte. They are shown and not
+    /// written, since they are two files
+    #[arg(long, conflicts_with = "old")]
+    pub(crate) adapters: bool,
+    /// Where position memories are fitted
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) backend: BackendArg,
     /// Share of the files that is not fitted to and only shows what the adapter does to others, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=90))]
     pub(crate) hold_out: u8,
     /// Seed of the first weights and of the order of the files
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Threads that files are coded in
+    /// Threads that files are coded in, and position memories fitted on the CPU
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) threads: u16,
     /// Print the table as JSON

@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod backend;
 mod base;
 mod bench;
 #[cfg(feature = "fleet")]
@@ -16,6 +17,8 @@ mod compress;
 mod demo;
 mod device_args;
 mod error;
+mod experiment;
+mod experiment_args;
 #[cfg(feature = "fleet")]
 mod fetch;
 mod fit;
@@ -109,6 +112,7 @@ where
         #[cfg(feature = "fleet")]
         Some(Command::Cat(args)) => cat::run(&args),
         Some(Command::Bench(args)) => bench::run(&args),
+        Some(Command::Experiment(args)) => experiment::run(&args),
         Some(Command::Fit(args)) => fit::run(&args),
         #[cfg(cuda)]
         Some(Command::GpuCheck(args)) => gpu_check::run(&args),

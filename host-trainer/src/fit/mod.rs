@@ -2,5 +2,7 @@
 
 pub mod adapter;
 pub mod encode;
+pub mod file;
 pub mod isa;
+pub mod memory;
 pub mod search;

@@ -1,16 +1,19 @@
-//! `gmcf fit`.
+//! An adapter for a folder.
 
 use serde::Serialize;
 
-use super::CliError;
-use super::base::Loaded;
-use super::compress::{one_stdout, summary, write};
-use super::fit_args::FitArgs;
-use super::output::{Bar, print_json, shown};
-use super::train::refuse;
+use crate::backend::{Backend, BackendError};
+use crate::cli::CliError;
+use crate::cli::backend::{self, Work};
+use crate::cli::base::Loaded;
+use crate::cli::compress::{summary, write};
+use crate::cli::fit_args::FitArgs;
+use crate::cli::output::{Bar, print_json, shown};
+use crate::cli::train::refuse;
 use crate::codec::CodecError;
-use crate::files::{check_writable, is_stream};
 use crate::fit::adapter::{Family, Outcome, Row, fit};
+use crate::fit::file;
+use crate::fit::memory::{Codes, fit_all};
 use crate::report::format::thousands;
 use crate::train::neural::corpus::{self, Corpus};
 
@@ -34,10 +37,6 @@ struct RowRecord<'a> {
 }
 
 pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
-    one_stdout(&args.output, args.json)?;
-    if !is_stream(&args.output) {
-        check_writable(&args.output).map_err(CliError::io("write", &args.output))?;
-    }
     let profile = args.profile.into();
     let loaded = Loaded::new(&args.base, profile, None)?;
     // Opened for its errors, which name the file.
@@ -47,7 +46,10 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
         return Err(CliError::Usage { what: "an adapter needs a base model to adapt".into(), hint: hint.into() });
     };
     let Corpus { learned: files, held: held_out, .. } =
-        corpus::family(&args.folder, &args.output, args.hold_out.into()).map_err(refuse("fit an adapter"))?;
+        corpus::family(&args.what, &args.output, args.hold_out.into()).map_err(refuse("fit an adapter"))?;
+    let place = format!("fit position memories to {}", shown(&args.what));
+    let work = Memories { files: &files, held_out: &held_out };
+    let memories = backend::run(args.backend, args.threads.into(), &place, work)?.map_err(CliError::codec(place))?;
     let bar = Bar::new();
     let (seed, threads) = (args.seed, args.threads.into());
     let family = Family { files: &files, held_out: &held_out, base, profile, seed, threads };
@@ -55,7 +57,7 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
     drop(bar);
     let outcome = outcome
         .map_err(CodecError::from)
-        .map_err(CliError::codec(format!("fit an adapter to {}", shown(&args.folder))))?;
+        .map_err(CliError::codec(format!("fit an adapter to {}", shown(&args.what))))?;
     if let Some(file) = &outcome.file {
         write(&args.output, file)?;
     }
@@ -64,10 +66,34 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
             files: files.len(),
             held_out_files: held_out.len(),
             written: outcome.file.as_ref().map(|_| outcome.rows[outcome.best].name.as_str()),
-            rows: outcome.rows.iter().map(record).collect(),
+            rows: outcome.rows.iter().chain([&memories]).map(record).collect(),
         });
     }
-    summary(&args.output, &table(&outcome, files.len(), held_out.len(), &shown(&args.output)))
+    summary(&args.output, &table(&outcome, &memories, files.len(), held_out.len(), &shown(&args.output)))
+}
+
+/// All files as position memories of 8 x 1 bit.
+struct Memories<'a> {
+    files: &'a [Vec<u8>],
+    held_out: &'a [Vec<u8>],
+}
+
+impl Work for Memories<'_> {
+    type Output = Result<Row, CodecError>;
+
+    fn on<B: Backend>(self, backend: &B) -> Result<Self::Output, BackendError> {
+        let bytes = |files: &[Vec<u8>]| -> Result<Result<u64, CodecError>, BackendError> {
+            let mut sum = Ok(0);
+            fit_all(backend, files, 8, |i, rows| {
+                let memory = file::memory(&files[i], &Codes::new(rows, 8, 1));
+                sum = sum.clone().and_then(|sum| Ok(sum + memory?.bytes));
+            })?;
+            Ok(sum)
+        };
+        let (files, held_out) = (bytes(self.files)?, bytes(self.held_out)?);
+        let row = |files, held_out| Row { name: "position memories".into(), adapter: 0, files, held_out };
+        Ok(files.and_then(|files| Ok(row(files, held_out?))))
+    }
 }
 
 fn record(row: &Row) -> RowRecord<'_> {
@@ -75,7 +101,7 @@ fn record(row: &Row) -> RowRecord<'_> {
     RowRecord { name, adapter: *adapter, files: *files, total: row.total(), held_out: *held_out }
 }
 
-fn table(outcome: &Outcome, files: usize, held_out: usize, output: &str) -> String {
+fn table(outcome: &Outcome, memories: &Row, files: usize, held_out: usize, output: &str) -> String {
     let none = &outcome.rows[0];
     let percent = |now: u64, before: u64| 100.0 * (now as f64 / before.max(1) as f64 - 1.0);
     let mut text = format!("{:<18}{:>9}{:>12}{:>12}{:>10}", "bytes", "adapter", format!("{files} files"), "total", "");
@@ -83,7 +109,7 @@ fn table(outcome: &Outcome, files: usize, held_out: usize, output: &str) -> Stri
         text += &format!("{:>14}", format!("{held_out} held out"));
     }
     text.push('\n');
-    for (i, row) in outcome.rows.iter().enumerate() {
+    for (i, row) in outcome.rows.iter().chain([memories]).enumerate() {
         let saved = format!("{:+.2} %", percent(row.total(), none.total()));
         text += &format!(
             "{:<18}{:>9}{:>12}{:>12}{:>10}",
@@ -126,12 +152,14 @@ mod tests {
     #[test]
     fn the_table_says_what_is_saved_and_where_nothing_is() {
         let rows = vec![row("no adapter", 0, 2000), row("mix", 300, 1500), row("gain", 900, 1400)];
+        let memories = row("position memories", 0, 2600);
         let saving = Outcome { rows: rows.clone(), best: 1, file: Some(vec![1]) };
-        let text = table(&saving, 7, 2, "`family.gmcf`");
+        let text = table(&saving, &memories, 7, 2, "`family.gmcf`");
         assert!(text.contains("7 files") && text.contains("2 held out") && text.contains("-10.00 %"), "{text}");
         assert!(text.contains("mix: 300 bytes in `family.gmcf`; 200 bytes saved in all, 500 in"), "{text}");
         assert_eq!(text.matches('<').count(), 1);
-        let text = table(&Outcome { rows, best: 0, file: None }, 7, 0, "`family.gmcf`");
+        assert!(text.contains("position memories") && text.contains("+30.00 %"), "{text}");
+        let text = table(&Outcome { rows, best: 0, file: None }, &memories, 7, 0, "`family.gmcf`");
         assert!(text.contains("nothing was written") && !text.contains("held out"), "{text}");
     }
 }

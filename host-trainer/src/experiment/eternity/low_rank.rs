@@ -1,0 +1,147 @@
+//! Low-rank adapters of a frozen random matrix: what they can learn of a file.
+
+use crate::backend::check::Random;
+use crate::backend::{Backend, BackendError, LowRankShape};
+use crate::train::neural::adam::Adam;
+use serde::Serialize;
+use std::time::Instant;
+
+/// Ranks that are tried.
+pub const RANKS: [usize; 5] = [1, 2, 4, 8, 16];
+/// Features of a position: inputs of the matrix.
+pub const FEATURES: usize = 64;
+/// Outputs of the matrix.
+const BYTES: usize = 256;
+/// Learning rate of Adam.
+const RATE: f32 = 0.01;
+/// Steps without a lower cost after which nothing improves any more.
+const PATIENCE: u32 = 50;
+/// A lower cost is lower by this share at least.
+const LOWER: f64 = 1e-4;
+
+/// So that the matrices are not made from the numbers that the file is made from.
+const SALT: u64 = 0x6d61_7472_6978;
+
+/// What the two matrices of an adapter start from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// `up` is zero and `down` random: the adapter starts as nothing and learns.
+    UpZero,
+    /// Both are zero: each is the factor of the other's gradient, so nothing moves.
+    BothZero,
+    /// Both are random.
+    BothRandom,
+}
+
+/// All of them.
+pub const STARTS: [Start; 3] = [Start::UpZero, Start::BothZero, Start::BothRandom];
+
+impl Start {
+    /// As a table names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UpZero => "up zero, down random",
+            Self::BothZero => "both zero",
+            Self::BothRandom => "both random",
+        }
+    }
+}
+
+/// What one adapter came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct LowRank {
+    /// Rank.
+    pub rank: usize,
+    /// What it started from.
+    pub start: Start,
+    /// Share of the bytes that the frozen matrix gives by itself.
+    pub right_before: f64,
+    /// Share of the bytes that come out right.
+    pub right: f64,
+    /// Whether all do.
+    pub exact: bool,
+    /// Largest change of any of its numbers.
+    pub moved: f32,
+    /// Steps of Adam until all was right, or nothing improved, or no more were allowed.
+    pub iterations: u32,
+    /// Seconds for this file.
+    pub seconds: f64,
+    /// Bytes of the adapter, f32.
+    pub adapter_bytes: u64,
+    /// The same for each byte of the file.
+    pub bytes_per_byte: f64,
+}
+
+/// Fits an adapter of `rank` to `file`, which is not empty: byte i is the largest of `(W + up down) x_i`. `W [256, 64]` is
+/// random and frozen, `x_i [64]` are random features of position i, neither of which is sent. Adam on the cross entropy.
+///
+/// # Errors
+/// Those of the backend.
+pub fn fit<B: Backend>(
+    backend: &B,
+    file: &[u8],
+    rank: usize,
+    start: Start,
+    (seed, most): (u64, u32),
+) -> Result<LowRank, BackendError> {
+    let began = Instant::now();
+    let rows = file.len();
+    let shape = LowRankShape { rows, inputs: FEATURES, outputs: BYTES, rank };
+    let mut random = Random::new(seed ^ SALT);
+    let scale = 1.0 / (FEATURES as f32).sqrt();
+    let mut scaled = |len: usize| -> Vec<f32> { random.floats(len).iter().map(|number| number * scale).collect() };
+    let (downs, ups) = (rank * FEATURES, BYTES * rank);
+    let w = backend.upload(&scaled(BYTES * FEATURES))?;
+    let (down_start, up_start) = (scaled(downs), scaled(ups));
+    let x = backend.upload(&random.floats(rows * FEATURES))?;
+    let mut parameters = match start {
+        Start::UpZero => [down_start, vec![0.0; ups]].concat(),
+        Start::BothZero => vec![0.0; downs + ups],
+        Start::BothRandom => [down_start, up_start].concat(),
+    };
+    let first = parameters.clone();
+    let mut adam = Adam::new(parameters.len());
+
+    let targets = backend.upload(file)?;
+    let mut inner = backend.zeros(rows * rank)?;
+    let mut y = backend.zeros(rows * BYTES)?;
+    let (mut costs, mut right) = (backend.zeros(rows)?, backend.zeros(rows)?);
+    let mut d_y = backend.zeros(rows * BYTES)?;
+    let mut d_x = backend.zeros(rows * FEATURES)?;
+    let (mut d_down, mut d_up) = (backend.zeros(downs)?, backend.zeros(ups)?);
+
+    let (mut least, mut since, mut iterations) = (f64::INFINITY, 0, 0);
+    let (mut before, mut best) = (None, 0);
+    loop {
+        let (down, up) = (backend.upload(&parameters[..downs])?, backend.upload(&parameters[downs..])?);
+        backend.low_rank(shape, 1.0, &x, &w, &down, &up, &mut inner, &mut y)?;
+        backend.softmax_cross_entropy(rows, BYTES, &y, &targets, &mut costs, &mut right, &mut d_y)?;
+        let hits: u64 = backend.download(&right)?.into_iter().map(u64::from).sum();
+        let cost: f64 = backend.download(&costs)?.into_iter().map(f64::from).sum();
+        before.get_or_insert(hits);
+        best = best.max(hits);
+        (least, since) = if cost < least * (1.0 - LOWER) { (cost, 0) } else { (least, since + 1) };
+        if hits == rows as u64 || since >= PATIENCE || iterations == most {
+            break;
+        }
+        backend.low_rank_gradients(shape, 1.0, &x, &w, &down, &up, &inner, &d_y, &mut d_down, &mut d_up, &mut d_x)?;
+        let gradient = [backend.download(&d_down)?, backend.download(&d_up)?].concat();
+        adam.step(&mut parameters, &gradient, RATE, 0.0);
+        iterations += 1;
+    }
+    let share = |hits: u64| hits as f64 / rows as f64;
+    let adapter_bytes = 4 * parameters.len() as u64;
+    Ok(LowRank {
+        rank,
+        start,
+        right_before: share(before.unwrap_or(0)),
+        right: share(best),
+        exact: best == rows as u64,
+        moved: parameters.iter().zip(&first).fold(0.0, |most, (a, b)| f32::max(most, (a - b).abs())),
+        iterations,
+        seconds: began.elapsed().as_secs_f64(),
+        adapter_bytes,
+        bytes_per_byte: adapter_bytes as f64 / rows as f64,
+    })
+}

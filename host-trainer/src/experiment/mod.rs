@@ -1,0 +1,3 @@
+//! Experiments: claims that this project started from, and what is measured of them.
+
+pub mod eternity;
