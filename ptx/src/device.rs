@@ -78,6 +78,16 @@ impl Gpu for Thread {
             in(reg32) v[3], options(nostack));
     }
     #[inline(always)]
+    unsafe fn load_pair(self, from: *const f32) -> [f32; 2] {
+        let [mut a, mut b] = [0.0f32; 2];
+        asm!("ld.global.v2.f32 {{{}, {}}}, [{}];", out(reg32) a, out(reg32) b, in(reg64) from, options(readonly, nostack));
+        [a, b]
+    }
+    #[inline(always)]
+    unsafe fn store_pair(self, to: *mut f32, v: [f32; 2]) {
+        asm!("st.global.v2.f32 [{}], {{{}, {}}};", in(reg64) to, in(reg32) v[0], in(reg32) v[1], options(nostack));
+    }
+    #[inline(always)]
     unsafe fn shared(self, at: u32) -> u32 {
         let value: u32;
         asm!("ld.shared.u32 {}, [{}];", out(reg32) value, in(reg32) self.shared + at, options(readonly, nostack));
@@ -181,9 +191,18 @@ impl Gpu for Thread {
     }
     #[inline(always)]
     fn log2(self, x: f32) -> f32 {
-        let power: f32;
-        unsafe { asm!("lg2.approx.f32 {}, {};", out(reg32) power, in(reg32) x, options(pure, nomem, nostack)) };
-        power
+        let log: f32;
+        unsafe { asm!("lg2.approx.f32 {}, {};", out(reg32) log, in(reg32) x, options(pure, nomem, nostack)) };
+        log
+    }
+    #[inline(always)]
+    fn pack_bf16(self, low: f32, high: f32) -> u32 {
+        let both: u32;
+        unsafe {
+            asm!("cvt.rn.bf16x2.f32 {}, {}, {};", out(reg32) both, in(reg32) high, in(reg32) low,
+                options(pure, nomem, nostack));
+        }
+        both
     }
     #[inline(always)]
     fn sqrt(self, x: f32) -> f32 {

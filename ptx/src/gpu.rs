@@ -31,6 +31,11 @@ pub trait Gpu: Copy {
     /// Writes 16 bytes, aligned to 16.
     unsafe fn store_quad(self, to: *mut u32, value: [u32; 4]);
 
+    /// Reads 8 bytes, aligned to 8.
+    unsafe fn load_pair(self, from: *const f32) -> [f32; 2];
+    /// Writes 8 bytes, aligned to 8.
+    unsafe fn store_pair(self, to: *mut f32, value: [f32; 2]);
+
     /// Reads 4 shared bytes.
     unsafe fn shared(self, at: u32) -> u32;
     /// Writes 4 shared bytes.
@@ -68,8 +73,10 @@ pub trait Gpu: Copy {
     fn dot4(self, a: u32, b: u32, c: i32) -> i32;
     /// 2 to the power of `x`, to 2 units in the last place.
     fn exp2(self, x: f32) -> f32;
-    /// The logarithm of `x` to base 2, to 2 units in the last place where `x` is not near 1, else to 2^-22.
+    /// The logarithm to base 2 of `x > 0`; -infinity of 0. To 2^-22, relative beyond 0.5 to 2.
     fn log2(self, x: f32) -> f32;
+    /// Two numbers as bfloat16, each rounded as [`bf16`] does; the first in the low half.
+    fn pack_bf16(self, low: f32, high: f32) -> u32;
     /// The square root, rounded to nearest.
     fn sqrt(self, x: f32) -> f32;
 

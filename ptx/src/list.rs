@@ -201,4 +201,119 @@ kernels! {
         grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
     gate::clipped_relu_gradient(n: u32, largest: f32, x: *const f32, d_y: *const f32, d_x: *mut f32)
         grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    norm::layer_norm(
+        rows: u32, n: u32, epsilon: f32, x: *const f32, scale: *const f32, shift: *const f32, y: *mut f32, moments: *mut f32,
+    )
+        grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    norm::layer_norm_back(
+        rows: u32, n: u32, x: *const f32, scale: *const f32, moments: *const f32, dy: *const f32, dx: *mut f32,
+        partial: *mut f32,
+    )
+        grid [norm::PARTS, n.div_ceil(norm::COLUMNS), 1], threads row::THREADS, shared 8 * norm::COLUMNS;
+    norm::layer_norm_back_narrow(
+        rows: u32, n: u32, x: *const f32, scale: *const f32, moments: *const f32, dy: *const f32, dx: *mut f32,
+        partial: *mut f32,
+    )
+        grid [norm::NARROW_PARTS, n.div_ceil(norm::NARROW), 1], threads row::THREADS, shared 8 * norm::NARROW;
+    norm::column_sums(parts: u32, n: u32, partial: *const f32, first: *mut f32, second: *mut f32)
+        grid [(2 * n).div_ceil(norm::SUMMED), 1, 1], threads row::THREADS, shared norm::SUMS_SHARED;
+    norm::rms_norm(rows: u32, n: u32, epsilon: f32, x: *const f32, y: *mut f32, factors: *mut f32)
+        grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    norm::rms_norm_back(rows: u32, n: u32, y: *const f32, factors: *const f32, dy: *const f32, dx: *mut f32)
+        grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    softmax::softmax_rows(rows: u32, n: u32, x: *const f32, y: *mut f32)
+        grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    softmax::softmax_rows_back(rows: u32, n: u32, y: *const f32, dy: *const f32, dx: *mut f32)
+        grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    attention::attention_delta(rows: u32, width: u32, out: *const f32, dout: *const f32, delta: *mut f32)
+        grid [rows.div_ceil(attention::DELTA_ROWS), 1, 1], threads attention::THREADS, shared 0;
+    attention::attention_32(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::queries(4)), heads], threads attention::THREADS, shared attention::shared(4);
+    attention::attention_queries_32(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+        d_bias: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
+        shared attention::back_shared(4);
+    attention::attention_keys_32(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32, dv: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
+        shared attention::back_shared(4);
+    attention::attention_bias_32(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32, v: *const f32,
+        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+    )
+        grid [len.div_ceil(attention::BIAS_KEYS), len.div_ceil(attention::BACK_ROWS), heads],
+        threads attention::BACK_THREADS, shared attention::back_shared(4);
+    attention::attention_64(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::queries(8)), heads], threads attention::THREADS, shared attention::shared(8);
+    attention::attention_queries_64(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+        d_bias: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
+        shared attention::back_shared(8);
+    attention::attention_keys_64(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32, dv: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
+        shared attention::back_shared(8);
+    attention::attention_bias_64(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32, v: *const f32,
+        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+    )
+        grid [len.div_ceil(attention::BIAS_KEYS), len.div_ceil(attention::BACK_ROWS), heads],
+        threads attention::BACK_THREADS, shared attention::back_shared(8);
+    attention::attention_128(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::queries(16)), heads], threads attention::THREADS, shared attention::shared(16);
+    attention::attention_queries_128(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+        d_bias: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
+        shared attention::back_shared(16);
+    attention::attention_keys_128(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
+        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32, dv: *mut f32,
+    )
+        grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
+        shared attention::back_shared(16);
+    attention::attention_bias_128(
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32, v: *const f32,
+        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+    )
+        grid [len.div_ceil(attention::BIAS_KEYS), len.div_ceil(attention::BACK_ROWS), heads],
+        threads attention::BACK_THREADS, shared attention::back_shared(16);
+    pairs::outer_mean(
+        rows: u32, len: u32, c: u32, a: *const f32, b: *const f32, shares: *const f32, mean: f32, out: *mut f32,
+    )
+        grid [(len * c).div_ceil(pairs::OUTER), (len * c).div_ceil(pairs::OUTER), 1], threads pairs::THREADS,
+        shared pairs::OUTER_SHARED;
+    pairs::outer_mean_back(
+        rows: u32, len: u32, c: u32, second: u32, other: *const f32, shares: *const f32, mean: f32, d_out: *const f32,
+        d_factor: *mut f32,
+    )
+        grid [(len * c).div_ceil(pairs::BACK_COLUMNS), rows.div_ceil(pairs::BACK_ROWS), 1], threads pairs::THREADS,
+        shared pairs::BACK_SHARED;
+    pairs::triangle(
+        len: u32, channels: u32, which: u32, scale: f32, a: *const f32, a_row: u32, a_term: u32, b: *const f32, b_term: u32,
+        b_column: u32, out: *mut f32,
+    )
+        grid [channels.div_ceil(pairs::CHANNELS), len.div_ceil(pairs::TRIANGLE), len.div_ceil(pairs::TRIANGLE)],
+        threads pairs::THREADS, shared pairs::TRIANGLE_SHARED;
 }

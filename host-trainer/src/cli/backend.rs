@@ -51,5 +51,7 @@ fn open() -> Result<Cuda, BackendError> {
 
 #[cfg(not(cuda))]
 fn open() -> Result<Cpu, BackendError> {
-    Err(BackendError::Unavailable { reason: "this gmcf was built without them: that takes Linux on x86-64 and the cargo feature `cuda`".into() })
+    Err(BackendError::Unavailable {
+        reason: "this gmcf was built without them: that takes Linux on x86-64 and the cargo feature `cuda`".into(),
+    })
 }

@@ -8,8 +8,15 @@ macro_rules! unrolled {
     (@ $i:ident $body:block $($n:literal)*) => { $( { let $i = $n; $body } )* };
 }
 
+pub mod attention;
 pub mod gate;
 pub mod loss;
 pub mod matmul;
 pub mod memory;
+pub mod norm;
+pub mod pairs;
+pub mod row;
+pub mod softmax;
+pub mod tile;
+pub(crate) mod unroll;
 pub mod vector;

@@ -15,7 +15,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, bf16};
 use crate::list::Launch;
 pub use memory::Memory;
 use memory::{Access, Shared, Who};
@@ -192,6 +192,14 @@ impl Gpu for Thread<'_> {
         self.global(to as usize, 16, Access::Write);
         to.cast::<[u32; 4]>().write(value);
     }
+    unsafe fn load_pair(self, from: *const f32) -> [f32; 2] {
+        self.global(from as usize, 8, Access::Read);
+        from.cast::<[f32; 2]>().read()
+    }
+    unsafe fn store_pair(self, to: *mut f32, value: [f32; 2]) {
+        self.global(to as usize, 8, Access::Write);
+        to.cast::<[f32; 2]>().write(value);
+    }
     unsafe fn shared(self, at: u32) -> u32 {
         self.shared_access(at, 1, Access::Read);
         self.block.shared.borrow().word(at)
@@ -274,6 +282,9 @@ impl Gpu for Thread<'_> {
     }
     fn log2(self, x: f32) -> f32 {
         x.log2()
+    }
+    fn pack_bf16(self, low: f32, high: f32) -> u32 {
+        bf16(low) | bf16(high) << 16
     }
     fn sqrt(self, x: f32) -> f32 {
         x.sqrt()
