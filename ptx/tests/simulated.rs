@@ -36,9 +36,9 @@ fn kernels_compute() {
     unsafe { ptx::sim::launch(&mut memory, &launch::scaled_add(1000, 3.0, a, b)) }.unwrap();
     let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| 3.0f32.mul_add(*x, *y)).collect();
     assert_eq!(download(&mut memory, b, 1000), expected);
-    let out = Address::new(memory.allocate(4 * 256));
-    unsafe { ptx::sim::launch(&mut memory, &launch::sum(1000, b, out)) }.unwrap();
-    let sum: f32 = download(&mut memory, out, 256).iter().sum();
+    let out = Address::new(memory.allocate(4 * 3));
+    unsafe { ptx::sim::launch(&mut memory, &launch::reduce_sum(1000, 3, b, out)) }.unwrap();
+    let sum: f32 = download(&mut memory, out, 3).iter().sum();
     assert!((sum - expected.iter().sum::<f32>()).abs() < 1.0);
 }
 

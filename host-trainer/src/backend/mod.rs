@@ -10,9 +10,17 @@ pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
 mod matmul;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
 mod vectors;
 
 pub use matmul::{Matmul, Product};
+pub use optimisers::{AdamStep, Optimisers};
+pub use quantise::{Bits, Quantise};
+pub use reductions::{Reduction, Reductions};
+pub use sparse::{Sparse, Sparsity};
 pub use vectors::Vectors;
 
 use bytemuck::Pod;
@@ -64,9 +72,9 @@ pub trait Device {
 }
 
 /// Everything that training and fitting ask of a device.
-pub trait Backend: Device + Vectors + Matmul {}
+pub trait Backend: Device + Vectors + Matmul + Reductions + Optimisers + Quantise + Sparse {}
 
-impl<D: Device + Vectors + Matmul> Backend for D {}
+impl<D: Device + Vectors + Matmul + Reductions + Optimisers + Quantise + Sparse> Backend for D {}
 
 /// Why an operation did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

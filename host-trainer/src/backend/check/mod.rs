@@ -3,6 +3,11 @@
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
 mod matmul;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
+mod tensor;
 mod vectors;
 
 use super::{Backend, BackendError};
@@ -116,5 +121,14 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases()].into_iter().flatten().collect()
+    let families = [
+        vectors::cases(),
+        matmul::cases(),
+        tensor::cases(),
+        reductions::cases(),
+        optimisers::cases(),
+        quantise::cases(),
+        sparse::cases(),
+    ];
+    families.into_iter().flatten().collect()
 }

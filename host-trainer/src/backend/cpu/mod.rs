@@ -1,6 +1,10 @@
 //! Operations in threads of this process.
 
 mod matmul;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
 mod vectors;
 
 use super::{BackendError, Device, Element};
