@@ -3,9 +3,11 @@
 use super::Cpu;
 use crate::backend::{BackendError, Reduction, Reductions, expect};
 
-/// The sum of partial sums, so that a long vector loses no more than a short one.
+/// Numbers of a partial sum: of partial sums, so that a long vector loses little more than a short one.
+const PART: usize = 256;
+
 fn sum(x: &[f32]) -> f32 {
-    x.chunks(4096).map(|part| part.iter().sum::<f32>()).sum()
+    x.chunks(PART).map(|part| part.iter().sum::<f32>()).sum()
 }
 
 impl Reductions for Cpu {
@@ -14,7 +16,7 @@ impl Reductions for Cpu {
         // Not in threads: the order of the partial sums does not depend on their number.
         out[0] = match reduction {
             Reduction::Sum => sum(x),
-            Reduction::Squares => x.chunks(4096).map(|part| part.iter().map(|x| x * x).sum::<f32>()).sum(),
+            Reduction::Squares => x.chunks(PART).map(|part| part.iter().map(|x| x * x).sum::<f32>()).sum(),
             Reduction::Max => x.iter().copied().fold(f32::NEG_INFINITY, f32::max),
         };
         Ok(())
