@@ -114,6 +114,12 @@ impl Gpu for Thread {
         asm!("cp.async.cg.shared.global [{}], [{}], 16;", in(reg32) self.shared + to, in(reg64) from, options(nostack));
     }
     #[inline(always)]
+    unsafe fn copy_or_zero(self, to: u32, from: *const u32, inside: bool) {
+        let read = if inside { 16 } else { 0 };
+        asm!("cp.async.cg.shared.global [{}], [{}], 16, {};", in(reg32) self.shared + to, in(reg64) from, in(reg32) read,
+            options(nostack));
+    }
+    #[inline(always)]
     fn end_copies(self) {
         unsafe { asm!("cp.async.commit_group;", options(nostack)) }
     }
@@ -164,6 +170,11 @@ impl Gpu for Thread {
             );
         }
         [w, x, y, z]
+    }
+    #[inline(always)]
+    fn opaque(self, mut x: u32) -> u32 {
+        unsafe { asm!("mov.b32 {0}, {0};", inout(reg32) x, options(nomem, nostack)) };
+        x
     }
     #[inline(always)]
     fn fma(self, a: f32, b: f32, c: f32) -> f32 {

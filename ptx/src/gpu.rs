@@ -48,6 +48,8 @@ pub trait Gpu: Copy {
     /// Starts to copy 16 bytes, aligned to 16, into shared memory. Nobody may rely on them before
     /// [`copied`](Self::copied) and a barrier.
     unsafe fn copy(self, to: u32, from: *const u32);
+    /// As [`copy`](Self::copy) where `inside`; elsewhere zeros arrive in the same way, and nothing is read.
+    unsafe fn copy_or_zero(self, to: u32, from: *const u32, inside: bool);
     /// Ends a group of copies.
     fn end_copies(self);
     /// Waits until at most `LEFT` of this thread's groups of copies are still under way.
@@ -67,6 +69,9 @@ pub trait Gpu: Copy {
     /// `mma.m16n8k32`.
     fn mma_i8(self, a: [u32; 4], b: [u32; 2], c: [i32; 4]) -> [i32; 4];
 
+    /// `x`, of which the compiler knows nothing: what follows from it is computed where it is needed, not kept in registers
+    /// from one turn of a loop to the next.
+    fn opaque(self, x: u32) -> u32;
     /// `a b + c`, rounded once.
     fn fma(self, a: f32, b: f32, c: f32) -> f32;
     /// The sum of four products of signed bytes, and `c`.

@@ -159,8 +159,16 @@ macro_rules! kernels {
 kernels! {
     vector::scaled_add(n: u32, a: f32, x: *const f32, y: *mut f32)
         grid [n.div_ceil(vector::THREADS), 1, 1], threads vector::THREADS, shared 0;
-    vector::sum(n: u32, x: *const f32, out: *mut f32)
-        grid [vector::SUM_BLOCKS, 1, 1], threads vector::THREADS, shared vector::SUM_SHARED;
+    reduction::reduce_sum(n: u32, blocks: u32, x: *const f32, out: *mut f32)
+        grid [blocks, 1, 1], threads reduction::THREADS, shared reduction::SHARED;
+    reduction::reduce_squares(n: u32, blocks: u32, x: *const f32, out: *mut f32)
+        grid [blocks, 1, 1], threads reduction::THREADS, shared reduction::SHARED;
+    reduction::reduce_max(n: u32, blocks: u32, x: *const f32, out: *mut f32)
+        grid [blocks, 1, 1], threads reduction::THREADS, shared reduction::SHARED;
+    reduction::row_sums(rows: u32, columns: u32, x: *const f32, out: *mut f32)
+        grid [rows.div_ceil(reduction::ROWS), 1, 1], threads 32 * reduction::ROWS, shared 0;
+    reduction::column_sums(rows: u32, columns: u32, x: *const f32, out: *mut f32)
+        grid [columns.div_ceil(reduction::COLUMNS), 1, 1], threads reduction::COLUMN_THREADS, shared reduction::COLUMN_SHARED;
     matmul::matmul_f32(
         m: u32, n: u32, k: u32, a: *const f32, a_row: u32, a_column: u32, b: *const f32, b_row: u32, b_column: u32, c: *mut f32,
     )
@@ -316,4 +324,45 @@ kernels! {
     )
         grid [channels.div_ceil(pairs::CHANNELS), len.div_ceil(pairs::TRIANGLE), len.div_ceil(pairs::TRIANGLE)],
         threads pairs::THREADS, shared pairs::TRIANGLE_SHARED;
+    tensor::matmul_bf16(m: u32, n: u32, k: u32, a: *const u16, b: *const u16, c: *mut f32)
+        grid [tensor::tiles(m, n), 1, 1], threads tensor::THREADS, shared tensor::SHARED;
+    tensor::matmul_bf16_plain(m: u32, n: u32, k: u32, a: *const u16, b: *const u16, c: *mut f32)
+        grid [tensor::tiles(m, n), 1, 1], threads tensor::THREADS, shared tensor::SHARED;
+    tensor::matmul_bf16_left(m: u32, n: u32, k: u32, a: *const u16, b: *const u16, c: *mut f32)
+        grid [tensor::tiles(m, n), 1, 1], threads tensor::THREADS, shared tensor::SHARED;
+    tensor::matmul_i8(m: u32, n: u32, k: u32, a: *const i8, b: *const i8, c: *mut i32)
+        grid [tensor::tiles(m, n), 1, 1], threads tensor::THREADS, shared tensor::SHARED;
+    tensor::to_bf16(n: u32, x: *const f32, out: *mut u16)
+        grid [n.div_ceil(8 * tensor::CONVERT_THREADS), 1, 1], threads tensor::CONVERT_THREADS, shared 0;
+    optimiser::adam_step(
+        n: u32, rate: f32, beta1: f32, beta2: f32, first_scale: f32, second_scale: f32, epsilon: f32, decay: f32,
+        gradient: *const f32, m: *mut f32, v: *mut f32, parameters: *mut f32,
+    )
+        grid [n.div_ceil(4 * optimiser::THREADS), 1, 1], threads optimiser::THREADS, shared 0;
+    quantise::quantise(n: u32, group: u32, bits: u32, x: *const f32, codes: *mut u32, scales: *mut f32)
+        grid [n.div_ceil(quantise::THREADS / 32 * quantise::PIECE), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::magnitudes(groups: u32, group: u32, pieces: u32, sum: u32, x: *const f32, out: *mut f32)
+        grid [(groups * pieces).div_ceil(quantise::THREADS / 32), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::group_scales(groups: u32, group: u32, bits: u32, all: *const f32, scales: *mut f32)
+        grid [groups.div_ceil(quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::quantise_by(n: u32, group: u32, bits: u32, x: *const f32, scales: *const f32, codes: *mut u32)
+        grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::dequantise(n: u32, group: u32, bits: u32, codes: *const u32, scales: *const f32, out: *mut f32)
+        grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::position_codes(n: u32, bits: u32, step: f32, x: *const f32, codes: *mut u32)
+        grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::position_values(n: u32, bits: u32, step: f32, codes: *const u32, out: *mut f32)
+        grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+    sparse::sparse_two_of_four(n: u32, x: *const f32, out: *mut f32, mask: *mut u32)
+        grid [n.div_ceil(4 * sparse::THREADS), 1, 1], threads sparse::THREADS, shared 0;
+    sparse::sparse_threshold(n: u32, least: f32, x: *const f32, out: *mut f32, mask: *mut u32)
+        grid [n.div_ceil(4 * sparse::THREADS), 1, 1], threads sparse::THREADS, shared 0;
+    ceiling::ceiling_copy(fours: u32, from: *const u32, to: *mut u32)
+        grid [fours.div_ceil(ceiling::FOURS * ceiling::THREADS), 1, 1], threads ceiling::THREADS, shared 0;
+    ceiling::ceiling_fma(blocks: u32, rounds: u32, a: f32, b: f32, out: *mut f32)
+        grid [blocks, 1, 1], threads ceiling::THREADS, shared 0;
+    ceiling::ceiling_bf16(blocks: u32, rounds: u32, out: *mut f32)
+        grid [blocks, 1, 1], threads ceiling::THREADS, shared 0;
+    ceiling::ceiling_i8(blocks: u32, rounds: u32, out: *mut i32)
+        grid [blocks, 1, 1], threads ceiling::THREADS, shared 0;
 }

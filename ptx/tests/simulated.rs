@@ -36,10 +36,41 @@ fn kernels_compute() {
     unsafe { ptx::sim::launch(&mut memory, &launch::scaled_add(1000, 3.0, a, b)) }.unwrap();
     let expected: Vec<f32> = x.iter().zip(&y).map(|(x, y)| 3.0f32.mul_add(*x, *y)).collect();
     assert_eq!(download(&mut memory, b, 1000), expected);
-    let out = Address::new(memory.allocate(4 * 256));
-    unsafe { ptx::sim::launch(&mut memory, &launch::sum(1000, b, out)) }.unwrap();
-    let sum: f32 = download(&mut memory, out, 256).iter().sum();
+    let out = Address::new(memory.allocate(4 * 3));
+    unsafe { ptx::sim::launch(&mut memory, &launch::reduce_sum(1000, 3, b, out)) }.unwrap();
+    let sum: f32 = download(&mut memory, out, 3).iter().sum();
     assert!((sum - expected.iter().sum::<f32>()).abs() < 1.0);
+}
+
+/// Kernels that measure do the work that they are measured by: as many rounds as they are told, in every chain.
+#[test]
+fn ceilings_do_their_rounds() {
+    let mut memory = Memory::new();
+    // Two blocks of 256 threads.
+    let mut sums = |kernel: &dyn Fn(u32, Address<f32>) -> ptx::list::Launch, rounds: u32| {
+        let out = Address::new(memory.allocate(4 * 512));
+        unsafe { ptx::sim::launch(&mut memory, &kernel(rounds, out)) }.unwrap();
+        download(&mut memory, out, 512)
+    };
+    // Every step adds 1 to each of 16 chains, which begin at the thread's number, the next, ...
+    let fma = sums(&|rounds, out| launch::ceiling_fma(2, rounds, 1.0, 1.0, out), 5);
+    let expected = |thread: usize| (0..16).map(|i| (thread % 256 + i + 8 * 5) as f32).sum();
+    assert_eq!(fma, (0..512).map(expected).collect::<Vec<f32>>());
+
+    let [one, three] = [1, 3].map(|rounds| sums(&|rounds, out| launch::ceiling_bf16(2, rounds, out), rounds));
+    let error = |(one, three): (&f32, &f32)| (three - 3.0 * one).abs();
+    assert!(one.iter().all(|x| *x != 0.0) && one.iter().zip(&three).map(error).all(|error| error < 1e-2));
+    let integers = |rounds, out: Address<f32>| launch::ceiling_i8(2, rounds, Address::new(out.0));
+    let [one, three] = [1, 3].map(|rounds| sums(&integers, rounds));
+    let triple = |x: &f32| (x.to_bits() as i32).wrapping_mul(3) as u32;
+    assert!(one.iter().any(|x| x.to_bits() != 0));
+    assert_eq!(one.iter().map(triple).collect::<Vec<_>>(), three.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
+
+    let data: Vec<f32> = (0..4 * 2051).map(|i| i as f32).collect();
+    let (from, to) = (upload(&mut memory, &data), memory.allocate(4 * data.len()));
+    let copy = launch::ceiling_copy(2051, Address::new(from.0), Address::new(to));
+    unsafe { ptx::sim::launch(&mut memory, &copy) }.unwrap();
+    assert_eq!(download(&mut memory, Address::new(to), data.len()), data);
 }
 
 /// Every kernel of the list is an entry of the committed PTX.

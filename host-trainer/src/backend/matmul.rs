@@ -27,4 +27,36 @@ pub trait Matmul: Device {
         b: &Self::Buffer<f32>,
         c: &mut Self::Buffer<f32>,
     ) -> Result<(), BackendError>;
+
+    /// `out[i]` = the bits of `x[i]` as bfloat16, rounded to nearest, ties to even.
+    ///
+    /// # Errors
+    /// [`BackendError::Shape`] when the lengths differ.
+    fn to_bf16(&self, x: &Self::Buffer<f32>, out: &mut Self::Buffer<u16>) -> Result<(), BackendError>;
+
+    /// As [`matmul`](Self::matmul), of bfloat16, summed in f32. On a GPU, rows of a multiple of 8 numbers are faster by far.
+    ///
+    /// # Errors
+    /// As [`matmul`](Self::matmul).
+    fn matmul_bf16(
+        &self,
+        product: Product,
+        sizes: [usize; 3],
+        a: &Self::Buffer<u16>,
+        b: &Self::Buffer<u16>,
+        c: &mut Self::Buffer<f32>,
+    ) -> Result<(), BackendError>;
+
+    /// `c [m, n]` = `a [m, k]` times `b [n, k]` transposed, of signed bytes, summed in i32, wrapping: exact for k up to 2^17.
+    /// `sizes` are m, n, k. On a GPU, rows of a multiple of 16 bytes are faster by far.
+    ///
+    /// # Errors
+    /// As [`matmul`](Self::matmul).
+    fn matmul_i8(
+        &self,
+        sizes: [usize; 3],
+        a: &Self::Buffer<i8>,
+        b: &Self::Buffer<i8>,
+        c: &mut Self::Buffer<i32>,
+    ) -> Result<(), BackendError>;
 }

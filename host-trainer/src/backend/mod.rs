@@ -14,6 +14,10 @@ mod losses;
 mod low_rank;
 mod matmul;
 mod memories;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
 mod vectors;
 
 pub use gates::Gates;
@@ -21,6 +25,10 @@ pub use losses::{Losses, MOST_CLASSES};
 pub use low_rank::{LowRank, LowRankShape, MOST_RANK};
 pub use matmul::{Matmul, Product};
 pub use memories::{Memories, MemoryShape};
+pub use optimisers::{AdamStep, Optimisers};
+pub use quantise::{Bits, Quantise};
+pub use reductions::{Reduction, Reductions};
+pub use sparse::{Sparse, Sparsity};
 pub use vectors::Vectors;
 
 use bytemuck::Pod;
@@ -72,9 +80,15 @@ pub trait Device {
 }
 
 /// Everything that training and fitting ask of a device.
-pub trait Backend: Device + Vectors + Matmul + Memories + Losses + Gates {}
+pub trait Backend:
+    Device + Vectors + Matmul + Memories + Losses + Gates + Reductions + Optimisers + Quantise + Sparse
+{
+}
 
-impl<D: Device + Vectors + Matmul + Memories + Losses + Gates> Backend for D {}
+impl<D: Device + Vectors + Matmul + Memories + Losses + Gates + Reductions + Optimisers + Quantise + Sparse> Backend
+    for D
+{
+}
 
 /// Why an operation did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

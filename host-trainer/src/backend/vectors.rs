@@ -9,10 +9,4 @@ pub trait Vectors: Device {
     /// # Errors
     /// [`BackendError::Shape`] when the lengths differ.
     fn scaled_add(&self, a: f32, x: &Self::Buffer<f32>, y: &mut Self::Buffer<f32>) -> Result<(), BackendError>;
-
-    /// The sum of all numbers, of partial sums in a fixed order.
-    ///
-    /// # Errors
-    /// [`BackendError`] of the device.
-    fn sum(&self, x: &Self::Buffer<f32>) -> Result<f32, BackendError>;
 }

@@ -9,7 +9,6 @@
 use core::f32::consts::{LN_2, LOG2_E};
 
 use super::tile::{registers_by_columns, rows_by_rows, stage, stride};
-use super::unroll::unroll;
 use crate::gpu::Gpu;
 
 /// Threads of a block of the forward kernels, and their keys at a time by matrices of 8.

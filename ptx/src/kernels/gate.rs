@@ -35,7 +35,7 @@ unsafe fn map<G: Gpu, const A: usize, const B: usize>(
     }
     let given = from.map(|from| unsafe { g.load_f32x4(from.add(first as usize)) });
     let mut results = [[0.0f32; 4]; B];
-    unrolled!(i in 4 {
+    unroll!(i in [0 1 2 3] {
         let of_number = function(given.map(|four| four[i]));
         let mut k = 0;
         while k < B {

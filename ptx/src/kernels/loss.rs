@@ -31,12 +31,12 @@ pub unsafe fn softmax_cross_entropy<G: Gpu>(
     let target = u32::from(g.load(targets.add(row)));
     let aligned = classes.is_multiple_of(4);
     let mut values = [[f32::NEG_INFINITY; 4]; 8];
-    unrolled!(i in 8 {
+    unroll!(i in [0 1 2 3 4 5 6 7] {
         let class = (i as u32 * 32 + g.lane()) * 4;
         if aligned && class < classes {
             values[i] = g.load_f32x4(logits.add(class as usize));
         } else if !aligned {
-            unrolled!(j in 4 {
+            unroll!(j in [0 1 2 3] {
                 if class + (j as u32) < classes {
                     values[i][j] = g.load(logits.add(class as usize + j));
                 }
@@ -44,14 +44,14 @@ pub unsafe fn softmax_cross_entropy<G: Gpu>(
         }
     });
     let mut most = values[0][0];
-    unrolled!(i in 8 {
-        unrolled!(j in 4 { most = if values[i][j] > most { values[i][j] } else { most }; });
+    unroll!(i in [0 1 2 3 4 5 6 7] {
+        unroll!(j in [0 1 2 3] { most = if values[i][j] > most { values[i][j] } else { most }; });
     });
     let most = g.warp_max(most);
     let (mut sum, mut first, mut below) = (0.0, u32::MAX, 0.0);
-    unrolled!(i in 8 {
+    unroll!(i in [0 1 2 3 4 5 6 7] {
         if i as u32 * 128 < classes {
-            unrolled!(j in 4 {
+            unroll!(j in [0 1 2 3] {
                 let class = (i as u32 * 32 + g.lane()) * 4 + j as u32;
                 first = if values[i][j] == most && class < first { class } else { first };
                 below = if class == target { most - values[i][j] } else { below };
@@ -69,17 +69,17 @@ pub unsafe fn softmax_cross_entropy<G: Gpu>(
         g.store(right.add(row), if first == target { 1 } else { 0 });
     }
     let share = 1.0 / sum;
-    unrolled!(i in 8 {
+    unroll!(i in [0 1 2 3 4 5 6 7] {
         let class = (i as u32 * 32 + g.lane()) * 4;
         if i as u32 * 128 < classes {
-            unrolled!(j in 4 {
+            unroll!(j in [0 1 2 3] {
                 values[i][j] = g.fma(values[i][j], share, if class + j as u32 == target { -1.0 } else { 0.0 });
             });
         }
         if aligned && class < classes {
             g.store_f32x4(d_logits.add(class as usize), values[i]);
         } else if !aligned {
-            unrolled!(j in 4 {
+            unroll!(j in [0 1 2 3] {
                 if class + (j as u32) < classes {
                     g.store(d_logits.add(class as usize + j), values[i][j]);
                 }

@@ -237,7 +237,7 @@ fn softmax<G: Gpu>(g: G, logits: &mut [f32; 8], target: u32) -> (f32, u32) {
 #[inline(always)]
 unsafe fn load_targets<G: Gpu>(g: G, files: Files, targets: *const u8, at: Tile) -> [u32; 8] {
     let mut bytes = [BYTES; 8];
-    unrolled!(i in 8 {
+    unroll!(i in [0 1 2 3 4 5 6 7] {
         let (position, inside) = files.position(at, g.warp() * 8 + i as u32);
         if inside {
             bytes[i] = u32::from(g.load(targets.add(position)));
@@ -275,11 +275,11 @@ unsafe fn back<G: Gpu, const J: usize>(g: G, from: u32) -> [[f32; J]; 8] {
             shares[i] = g.shared_f32x4(left + (4 * i as u32 * PITCH + class) * 4);
             i += 1;
         }
-        unrolled!(j in 8 {
+        unroll!(j in [0 1 2 3 4 5 6 7] {
             if j < J {
                 let weights = g.shared_f32x4(right + (8 * j as u32 * PITCH + class) * 4);
-                unrolled!(i in 8 {
-                    unrolled!(part in 4 { sums[i][j] = g.fma(shares[i][part], weights[part], sums[i][j]); });
+                unroll!(i in [0 1 2 3 4 5 6 7] {
+                    unroll!(part in [0 1 2 3] { sums[i][j] = g.fma(shares[i][part], weights[part], sums[i][j]); });
                 });
             }
         });
@@ -312,7 +312,7 @@ unsafe fn write_columns<G: Gpu, const J: usize>(
     let quads = 2 * J as u32;
     // Read before the long sum, so that they have come by its end.
     let mut old = [[0.0f32; 4]; 4];
-    unrolled!(i in 4 {
+    unroll!(i in [0 1 2 3] {
         let quad = g.thread() + i as u32 * THREADS;
         let (position, inside) = files.position(at, quad / quads);
         if quad < TILE * quads && inside {
@@ -321,8 +321,8 @@ unsafe fn write_columns<G: Gpu, const J: usize>(
     });
     let parts = back::<G, J>(g, column);
     g.barrier();
-    unrolled!(i in 8 {
-        unrolled!(j in 8 {
+    unroll!(i in [0 1 2 3 4 5 6 7] {
+        unroll!(j in [0 1 2 3 4 5 6 7] {
             if j < J {
                 let at = sum_at::<J>(sums, g.warp(), (g.lane() >> 3) + 4 * i as u32, (g.lane() & 7) + 8 * j as u32);
                 g.set_shared_f32(at, parts[i][j]);
@@ -330,17 +330,17 @@ unsafe fn write_columns<G: Gpu, const J: usize>(
         });
     });
     g.barrier();
-    unrolled!(i in 4 {
+    unroll!(i in [0 1 2 3] {
         let quad = g.thread() + i as u32 * THREADS;
         let (row, part) = (quad / quads, quad % quads * 4);
         let (position, inside) = files.position(at, row);
         if quad < TILE * quads && inside {
             let mut sum = [0.0f32; 4];
-            unrolled!(warp in 4 {
+            unroll!(warp in [0 1 2 3] {
                 let of_warp = g.shared_f32x4(sum_at::<J>(sums, warp as u32, row, part));
-                unrolled!(k in 4 { sum[k] += of_warp[k]; });
+                unroll!(k in [0 1 2 3] { sum[k] += of_warp[k]; });
             });
-            unrolled!(k in 4 { sum[k] = g.fma(scale, sum[k], keep * old[i][k]); });
+            unroll!(k in [0 1 2 3] { sum[k] = g.fma(scale, sum[k], keep * old[i][k]); });
             g.store_f32x4(to.add(position * files.dim as usize + (from + column + part) as usize), sum);
         }
     });
@@ -427,7 +427,7 @@ pub unsafe fn memory_step<G: Gpu>(
         let next = files.next(g, at);
         let bytes = load_targets(g, files, targets, at);
         let mut logits = tile_logits(g, files, out, rows, at);
-        unrolled!(i in 8 {
+        unroll!(i in [0 1 2 3 4 5 6 7] {
             let (nats, first) = softmax(g, &mut logits[i], bytes[i]);
             cost += nats;
             hits += if first == bytes[i] { 1 } else { 0 };
@@ -491,7 +491,7 @@ pub unsafe fn memory_forward<G: Gpu>(
         if dim <= DEPTH && next.file < files.files {
             load_rows(g, files, rows, next, 0);
         }
-        unrolled!(i in 8 {
+        unroll!(i in [0 1 2 3 4 5 6 7] {
             let (nats, first) = softmax(g, &mut logits[i], bytes[i]);
             cost += nats;
             hits += if first == bytes[i] { 1 } else { 0 };
@@ -541,7 +541,7 @@ pub unsafe fn memory_out_gradient<G: Gpu>(
             load_rows(g, files, rows, at, 0);
         }
         let mut logits = tile_logits(g, files, out, rows, at);
-        unrolled!(i in 8 {
+        unroll!(i in [0 1 2 3 4 5 6 7] {
             softmax(g, &mut logits[i], bytes[i]);
         });
         lay_out(g, &logits);
@@ -575,7 +575,7 @@ pub unsafe fn memory_out_gradient<G: Gpu>(
         }
         let next = files.next(g, at);
         if next.file != at.file {
-            unrolled!(i in 8 {
+            unroll!(i in [0 1 2 3 4 5 6 7] {
                 if column < dim {
                     let row = at.file as usize * BYTES as usize + byte(g, i as u32) as usize;
                     let to = d_out.add(row * dim as usize + column as usize);

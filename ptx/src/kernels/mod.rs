@@ -1,22 +1,22 @@
 //! The kernels, by what they compute.
 
-/// `body` for `i` from 0 to 3 or to 7, written out: loops that hold collectives stay loops otherwise, and their arrays would not
-/// stay in registers.
-macro_rules! unrolled {
-    ($i:ident in 4 $body:block) => { unrolled!(@ $i $body 0 1 2 3) };
-    ($i:ident in 8 $body:block) => { unrolled!(@ $i $body 0 1 2 3 4 5 6 7) };
-    (@ $i:ident $body:block $($n:literal)*) => { $( { let $i = $n; $body } )* };
-}
+#[macro_use]
+mod unroll;
 
 pub mod attention;
+pub mod ceiling;
 pub mod gate;
 pub mod loss;
 pub mod matmul;
 pub mod memory;
 pub mod norm;
+pub mod optimiser;
 pub mod pairs;
+pub mod quantise;
+pub mod reduction;
 pub mod row;
 pub mod softmax;
+pub mod sparse;
+pub mod tensor;
 pub mod tile;
-pub(crate) mod unroll;
 pub mod vector;

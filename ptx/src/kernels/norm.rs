@@ -1,7 +1,6 @@
 //! Norms of rows.
 
 use super::row::{self, ACCESS, HELD, ROWS};
-use super::unroll::unroll;
 use crate::gpu::Gpu;
 
 /// Columns whose gradients a block of [`layer_norm_back`] sums.

@@ -6,7 +6,6 @@
 //! the next while the last are multiplied.
 
 use super::row::{four, set_four};
-use super::unroll::unroll;
 use crate::gpu::Gpu;
 
 /// Threads of a block.

@@ -3,7 +3,6 @@
 //! A lane has four neighbouring numbers at a time, an *access* of the warp is [`ACCESS`] of them. The first [`HELD`] accesses
 //! of a row stay in registers where rows are aligned to 16 bytes; what is behind them is read again in each pass.
 
-use super::unroll::unroll;
 use crate::gpu::Gpu;
 
 /// Threads of a block.

@@ -1,7 +1,6 @@
 //! Shares by exponentials.
 
 use super::row::{self, ACCESS, HELD, ROWS};
-use super::unroll::unroll;
 use crate::gpu::Gpu;
 
 /// `y[i] = exp(x[i]) / (sum of exp(x))` for each of `rows` rows of `n` numbers. A warp a row.

@@ -4,7 +4,6 @@
 //! reads lie in different banks. Results stand in registers as `mma.m16n8k16` spreads them: of a matrix of 8 columns, a lane
 //! has columns `2 (lane % 4)` and the next of row `lane / 4` and of the row 8 below.
 
-use super::unroll::unroll;
 use crate::gpu::Gpu;
 
 /// Bytes from a row of a tile to the next.

@@ -4,8 +4,6 @@ use crate::gpu::Gpu;
 
 /// Threads of a block.
 pub const THREADS: u32 = 256;
-/// Blocks of a sum: so many partial sums.
-pub const SUM_BLOCKS: u32 = 256;
 /// Shared bytes of a sum: one number a warp.
 pub const SUM_SHARED: u32 = THREADS / 32 * 4;
 
@@ -16,22 +14,6 @@ pub unsafe fn scaled_add<G: Gpu>(g: G, n: u32, a: f32, x: *const f32, y: *mut f3
     if i < n {
         let i = i as usize;
         g.store(y.add(i), g.fma(a, g.load(x.add(i)), g.load(y.add(i))));
-    }
-}
-
-/// `out[block]` = the sum of every [`SUM_BLOCKS`]-th [`THREADS`] of `x[0..n]`, f32. `out` has [`SUM_BLOCKS`] numbers.
-#[inline(always)]
-pub unsafe fn sum<G: Gpu>(g: G, n: u32, x: *const f32, out: *mut f32) {
-    let step = g.blocks() * g.threads();
-    let mut i = g.block()[0] * g.threads() + g.thread();
-    let mut sum = 0.0;
-    while i < n {
-        sum += g.load(x.add(i as usize));
-        i += step;
-    }
-    sum = block_sum(g, sum, 0);
-    if g.thread() == 0 {
-        g.store(out.add(g.block()[0] as usize), sum);
     }
 }
 

@@ -217,8 +217,14 @@ impl Gpu for Thread<'_> {
         self.block.shared.borrow_mut().set(at, &value);
     }
     unsafe fn copy(self, to: u32, from: *const u32) {
-        self.global(from as usize, 16, Access::Read);
-        let words = from.cast::<[u32; 4]>().read();
+        self.copy_or_zero(to, from, true);
+    }
+    unsafe fn copy_or_zero(self, to: u32, from: *const u32, inside: bool) {
+        let mut words = [0; 4];
+        if inside {
+            self.global(from as usize, 16, Access::Read);
+            words = from.cast::<[u32; 4]>().read();
+        }
         let mut copies = self.block.copies.borrow_mut();
         let groups = &mut copies[self.id as usize];
         groups.last_mut().expect("there is always an open group").push((to, words));
@@ -269,6 +275,9 @@ impl Gpu for Thread<'_> {
             let (row, column) = (group + i / 2 * 8, 2 * pair + i % 2);
             (0..32).fold(c[i], |sum, k| sum.wrapping_add(of_a(row, k) * of_b(k, column)))
         })
+    }
+    fn opaque(self, x: u32) -> u32 {
+        x
     }
     fn fma(self, a: f32, b: f32, c: f32) -> f32 {
         a.mul_add(b, c)

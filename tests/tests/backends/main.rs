@@ -5,8 +5,9 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::OnceLock;
 
-use host_trainer::backend::check::{Random, cases};
+use host_trainer::backend::check::{Random, Unit, cases};
 use host_trainer::backend::cpu::Cpu;
 use host_trainer::backend::cuda::Cuda;
 use host_trainer::backend::{Backend, BackendError};
@@ -75,6 +76,23 @@ fn all_kernels_are_checked() {
     }
 }
 
+/// Ceilings are measured on whatever device there is, however slow.
+#[test]
+fn ceilings_of_the_simulated_gpu() {
+    if std::env::var_os("GMCF_SIMULATED_DRIVER").is_some() {
+        let ceilings = Cuda::open().expect("the simulated driver has a device").ceilings().unwrap();
+        let operations = [Unit::Fma, Unit::Bf16, Unit::Int8].map(|unit| ceilings.operations(unit));
+        assert!(
+            operations.into_iter().chain([ceilings.bytes]).all(|rate| rate.is_normal() && rate > 0.0),
+            "{ceilings:?}"
+        );
+        return;
+    }
+    let output = with_driver("ceilings_of_the_simulated_gpu", &driver());
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
+
 /// Where there is no driver, the same program says so in one line and goes on.
 #[test]
 fn without_a_driver_there_is_an_error_and_no_crash() {
@@ -98,18 +116,22 @@ fn with_driver(name: &str, folder: &PathBuf) -> std::process::Output {
         .unwrap()
 }
 
-/// Builds the simulated driver; the folder in which it lies under its real name.
+/// Builds the simulated driver, once; the folder in which it lies under its real name.
 fn driver() -> PathBuf {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let target = root.join("target/simulated-driver");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--release", "-p", "simulated-driver", "--target-dir"])
-        .arg(&target)
-        .current_dir(&root)
-        .status()
-        .unwrap();
-    assert!(status.success(), "the simulated driver is built");
-    let folder = target.join("release");
-    std::fs::copy(folder.join("libcuda.so"), folder.join("libcuda.so.1")).unwrap();
-    folder
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+        let target = root.join("target/simulated-driver");
+        let status = Command::new(env!("CARGO"))
+            .args(["build", "--locked", "--release", "-p", "simulated-driver", "--target-dir"])
+            .arg(&target)
+            .current_dir(&root)
+            .status()
+            .unwrap();
+        assert!(status.success(), "the simulated driver is built");
+        let folder = target.join("release");
+        std::fs::copy(folder.join("libcuda.so"), folder.join("libcuda.so.1")).unwrap();
+        folder
+    };
+    FOLDER.get_or_init(build).clone()
 }

@@ -6,6 +6,11 @@ mod gates;
 mod losses;
 mod matmul;
 mod memories;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
+mod tensor;
 pub mod timing;
 mod vectors;
 
@@ -120,8 +125,17 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases(), memories::cases(), losses::cases(), gates::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let families = [
+        vectors::cases(),
+        matmul::cases(),
+        tensor::cases(),
+        reductions::cases(),
+        optimisers::cases(),
+        quantise::cases(),
+        sparse::cases(),
+        memories::cases(),
+        losses::cases(),
+        gates::cases(),
+    ];
+    families.into_iter().flatten().collect()
 }

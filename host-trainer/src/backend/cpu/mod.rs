@@ -5,6 +5,10 @@ mod losses;
 mod low_rank;
 mod matmul;
 mod memories;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
 mod vectors;
 
 use super::{BackendError, Device, Element};

@@ -9,9 +9,4 @@ impl Vectors for Cpu {
         self.rows(y, 1, |first, y| y.iter_mut().zip(&x[first..]).for_each(|(y, x)| *y += a * x));
         Ok(())
     }
-
-    fn sum(&self, x: &Vec<f32>) -> Result<f32, BackendError> {
-        // Not in threads: the order of the partial sums does not depend on their number.
-        Ok(x.chunks(4096).map(|part| part.iter().sum::<f32>()).sum())
-    }
 }

@@ -3,14 +3,19 @@
 // The driver's interface is unsafe; see each use.
 #![allow(unsafe_code)]
 
+mod ceilings;
 mod driver;
 mod gates;
 mod losses;
 mod matmul;
 mod memories;
+mod optimisers;
+mod quantise;
+mod reductions;
+mod sparse;
 mod vectors;
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::c_void;
 use std::marker::PhantomData;
@@ -33,6 +38,8 @@ const SHARED_UNASKED: u32 = 48 << 10;
 pub struct Cuda {
     // Dropped in this order: the stream and the module before the context.
     functions: RefCell<HashMap<&'static str, sys::CUfunction>>,
+    /// Partial results of a vector.
+    partial: OnceCell<CudaBuffer<f32>>,
     stream: Stream,
     module: Module,
     name: String,
@@ -56,6 +63,12 @@ impl<T: Element> CudaBuffer<T> {
     pub(super) fn len(&self) -> usize {
         self.len
     }
+}
+
+/// A size that kernels can count to.
+fn counted(what: &'static str, found: usize) -> Result<u32, BackendError> {
+    let most = u32::MAX;
+    u32::try_from(found).map_err(|_| BackendError::Shape { what, found, expected: most as usize })
 }
 
 /// What `cust` says, in words of ours.
@@ -93,7 +106,7 @@ impl Cuda {
         let context = Context::new(device).map_err(refused("make a context"))?;
         let module = Module::from_ptx(ptx::PTX, &[]).map_err(refused("compile the kernels"))?;
         let stream = Stream::new(StreamFlags::DEFAULT, None).map_err(refused("make a stream"))?;
-        Ok(Self { functions: RefCell::default(), stream, module, name, _context: context })
+        Ok(Self { functions: RefCell::default(), partial: OnceCell::new(), stream, module, name, _context: context })
     }
 
     fn function(&self, launch: &Launch) -> Result<sys::CUfunction, BackendError> {
@@ -112,11 +125,14 @@ impl Cuda {
         Ok(raw)
     }
 
-    /// Starts a kernel; it runs when those before it are done.
+    /// Starts a kernel; it runs when those before it are done. A grid without blocks has nothing to do.
     ///
     /// # Safety
     /// The addresses are those of live buffers that are as long as the kernel reads and writes.
     pub(super) unsafe fn launch(&self, launch: &Launch) -> Result<(), BackendError> {
+        if launch.grid.contains(&0) {
+            return Ok(());
+        }
         let function = self.function(launch)?;
         let mut arguments: Vec<*mut c_void> =
             launch.arguments.iter().map(|word| std::ptr::from_ref(word).cast_mut().cast()).collect();

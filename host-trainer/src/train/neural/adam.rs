@@ -1,5 +1,6 @@
 //! Adam (Kingma and Ba, 2015), and the learning rate over a run.
 
+use crate::backend::AdamStep;
 use serde::{Deserialize, Serialize};
 
 const BETAS: (f32, f32) = (0.9, 0.98);
@@ -31,14 +32,9 @@ impl Adam {
     /// One step down the gradient, after every parameter has lost `rate * decay` of itself (Loshchilov and Hutter, 2019).
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], rate: f32, decay: f32) {
         self.steps += 1;
-        let (a, b) = BETAS;
-        let (first_scale, second_scale) = (1.0 / (1.0 - a.powi(self.steps)), 1.0 / (1.0 - b.powi(self.steps)));
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
-            *m = a * *m + (1.0 - a) * g;
-            *v = b * *v + (1.0 - b) * g * g;
-            *p -= rate * ((*m * first_scale) / ((*v * second_scale).sqrt() + EPSILON) + decay * *p);
-        }
+        let (beta1, beta2) = BETAS;
+        let step = AdamStep { rate, beta1, beta2, epsilon: EPSILON, decay, step: self.steps };
+        step.apply(gradient, &mut self.first, &mut self.second, parameters);
     }
 }
 
