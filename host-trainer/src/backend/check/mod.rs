@@ -4,6 +4,7 @@
 
 mod gates;
 mod losses;
+mod low_rank;
 mod matmul;
 mod memories;
 mod vectors;
@@ -119,7 +120,7 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases(), memories::cases(), losses::cases(), gates::cases()]
+    [vectors::cases(), matmul::cases(), memories::cases(), losses::cases(), gates::cases(), low_rank::cases()]
         .into_iter()
         .flatten()
         .collect()

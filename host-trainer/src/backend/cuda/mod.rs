@@ -6,6 +6,7 @@
 mod driver;
 mod gates;
 mod losses;
+mod low_rank;
 mod matmul;
 mod memories;
 mod vectors;
