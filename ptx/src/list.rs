@@ -365,4 +365,21 @@ kernels! {
         grid [blocks, 1, 1], threads ceiling::THREADS, shared 0;
     ceiling::ceiling_i8(blocks: u32, rounds: u32, out: *mut i32)
         grid [blocks, 1, 1], threads ceiling::THREADS, shared 0;
+    low_rank::narrow_product(m: u32, k: u32, rank: u32, a: *const f32, b: *const f32, c: *mut f32)
+        grid [m.div_ceil(low_rank::PRODUCT_ROWS), rank.div_ceil(low_rank::NARROW), 1], threads low_rank::PRODUCT_THREADS,
+        shared 0;
+    low_rank::narrow_add(m: u32, n: u32, rank: u32, scale: f32, a: *const f32, b: *const f32, y: *mut f32)
+        grid [m.div_ceil(low_rank::ADD_ROWS), n.div_ceil(low_rank::ADD_COLUMNS), 1], threads low_rank::ADD_THREADS,
+        shared low_rank::ADD_SHARED;
+    low_rank::narrow_gradient(
+        m: u32, n: u32, rank: u32, share: u32, a: *const f32, x: *const f32, parts: *mut f32,
+    )
+        grid [n.div_ceil(low_rank::GRADIENT_COLUMNS), m.div_ceil(share), rank.div_ceil(low_rank::NARROW)],
+        threads low_rank::GRADIENT_THREADS, shared low_rank::GRADIENT_SHARED;
+    low_rank::narrow_sum(
+        rank: u32, n: u32, count: u32, scale: f32, parts: *const f32, to: *mut f32, to_row: u32, to_column: u32,
+    )
+        grid [(rank * n).div_ceil(low_rank::SUM_THREADS), 1, 1], threads low_rank::SUM_THREADS, shared 0;
+    low_rank::narrow_transpose(rows: u32, columns: u32, from: *const f32, to: *mut f32)
+        grid [(rows * columns).div_ceil(low_rank::SUM_THREADS), 1, 1], threads low_rank::SUM_THREADS, shared 0;
 }

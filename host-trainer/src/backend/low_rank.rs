@@ -23,8 +23,8 @@ impl LowRankShape {
     pub(super) fn check(self, lengths: [usize; 6]) -> Result<(), BackendError> {
         let Self { rows, inputs, outputs, rank } = self;
         expect("rank", rank, rank.clamp(1, MOST_RANK))?;
-        for size in [rows, inputs, outputs] {
-            expect("size of a layer, 0 or more,", size.min(1), 1)?;
+        for (what, size) in [("number of rows", rows), ("number of inputs", inputs), ("number of outputs", outputs)] {
+            expect(what, size, size.max(1))?;
         }
         let expected = [
             ("length of x", rows * inputs),

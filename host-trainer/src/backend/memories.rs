@@ -24,8 +24,8 @@ impl MemoryShape {
 
     /// Refuses a shape that no memory has, and lengths that are not those of `out`, `rows` and what is one `each` position.
     pub(super) fn check(self, out: usize, rows: usize, each: usize) -> Result<(), BackendError> {
-        expect("files, 0 or more,", self.files.min(1), 1)?;
-        expect("length of a file, 0 or more,", self.len.min(1), 1)?;
+        expect("number of files", self.files, self.files.max(1))?;
+        expect("length of a file", self.len, self.len.max(1))?;
         let near = (self.dim / 8 * 8).clamp(8, 256);
         expect("numbers for a position", self.dim, near)?;
         expect("length of the projection", out, BYTES * self.dim)?;

@@ -80,15 +80,9 @@ pub trait Device {
 }
 
 /// Everything that training and fitting ask of a device.
-pub trait Backend:
-    Device + Vectors + Matmul + Memories + Losses + Gates + Reductions + Optimisers + Quantise + Sparse
-{
-}
+pub trait Backend: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates {}
 
-impl<D: Device + Vectors + Matmul + Memories + Losses + Gates + Reductions + Optimisers + Quantise + Sparse> Backend
-    for D
-{
-}
+impl<D: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates> Backend for D {}
 
 /// Why an operation did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Non-linear functions, number by number: f32, 4 numbers a thread, buffers aligned to 16 bytes.
 
+use core::f32::consts::{FRAC_2_SQRT_PI, SQRT_2};
+
 use crate::gpu::Gpu;
 
 /// Threads of a block.
@@ -56,7 +58,7 @@ fn sigmoid<G: Gpu>(g: G, x: f32) -> f32 {
 }
 
 /// `2 sqrt(2 / pi)`, and the factor of the cubic term.
-const GELU: [f32; 2] = [1.595_769_1, 0.044_715];
+const GELU: [f32; 2] = [FRAC_2_SQRT_PI * SQRT_2, 0.044_715];
 
 /// `y = x s(2 sqrt(2 / pi) (x + 0.044715 x^3))` with the logistic function s: the form with tanh, written otherwise.
 #[inline(always)]

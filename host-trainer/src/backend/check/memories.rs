@@ -77,7 +77,7 @@ impl Memory {
 
 /// The bytes by their bits: column `k` is 1 where bit `k % 8` of the byte is set, else -1.
 fn natural_code(dim: usize) -> Vec<f32> {
-    (0..BYTES * dim).map(|i| if i / dim >> (i % dim % 8) & 1 == 1 { 1.0 } else { -1.0 }).collect()
+    (0..BYTES * dim).map(|i| if ((i / dim) >> (i % dim % 8)) & 1 == 1 { 1.0 } else { -1.0 }).collect()
 }
 
 fn step<B: Backend>(b: &B, random: &mut Random) -> Result<Error, BackendError> {

@@ -4,6 +4,7 @@
 
 mod gates;
 mod losses;
+mod low_rank;
 mod matmul;
 mod memories;
 mod optimisers;
@@ -135,6 +136,7 @@ pub fn cases<B: Backend>() -> Vec<Case<B>> {
         sparse::cases(),
         memories::cases(),
         losses::cases(),
+        low_rank::cases(),
         gates::cases(),
     ];
     families.into_iter().flatten().collect()

@@ -2,9 +2,10 @@
 
 use super::Cpu;
 use crate::backend::{BackendError, Gates, expect};
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 /// `sqrt(2 / pi)` and the cubic term's factor.
-const GELU: [f32; 2] = [0.797_884_56, 0.044_715];
+const GELU: [f32; 2] = [FRAC_2_SQRT_PI * FRAC_1_SQRT_2, 0.044_715];
 
 fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())

@@ -11,7 +11,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 /// Positions whose logits are held at a time.
 const TILE: usize = 64;
 
-/// `c = a b + keep c`.
+/// `c = factor a b + keep c`.
 fn product(a: &ArrayView2<'_, f32>, b: &ArrayView2<'_, f32>, factor: f32, keep: f32, c: &mut [f32], columns: usize) {
     let rows = c.len() / columns;
     let mut c = ArrayViewMut2::from_shape((rows, columns), c).expect("whole rows");
@@ -36,6 +36,24 @@ fn costs(logits: &mut [f32], targets: &[u8]) -> (f32, u32) {
     })
 }
 
+impl Cpu {
+    /// Calls `work` with every file, and with room for the logits of some positions.
+    fn files<F: Send>(&self, files: impl Iterator<Item = F>, work: impl Fn(F, &mut Vec<f32>) + Sync) {
+        let mut files: Vec<F> = files.collect();
+        let share = files.len().div_ceil(self.threads);
+        std::thread::scope(|scope| {
+            while !files.is_empty() {
+                let part = files.split_off(files.len().saturating_sub(share));
+                let work = &work;
+                scope.spawn(move || {
+                    let mut scratch = Vec::new();
+                    part.into_iter().for_each(|file| work(file, &mut scratch));
+                });
+            }
+        });
+    }
+}
+
 impl Memories for Cpu {
     fn memory_step(
         &self,
@@ -50,25 +68,15 @@ impl Memories for Cpu {
         shape.check(out.len(), rows.len(), targets.len())?;
         expect("number of costs", file_costs.len(), shape.files)?;
         expect("number of counts", right.len(), shape.files)?;
-        let MemoryShape { files, len, dim } = shape;
-        let share = files.div_ceil(self.threads);
-        std::thread::scope(|scope| {
-            let parts = rows.chunks_mut(share * len * dim).zip(targets.chunks(share * len));
-            let parts = parts.zip(file_costs.chunks_mut(share)).zip(right.chunks_mut(share));
-            for (((rows, targets), file_costs), right) in parts {
-                scope.spawn(move || {
-                    let mut scratch = Vec::new();
-                    let files = rows.chunks_mut(len * dim).zip(targets.chunks(len)).zip(file_costs).zip(right);
-                    for (((rows, targets), cost), right) in files {
-                        (*cost, *right) = (0.0, 0);
-                        for (rows, targets) in rows.chunks_mut(TILE * dim).zip(targets.chunks(TILE)) {
-                            let logits = logits(out, rows, dim, &mut scratch);
-                            let (nats, hits) = costs(logits, targets);
-                            (*cost, *right) = (*cost + nats, *right + hits);
-                            product(&view(logits, targets.len(), BYTES), &view(out, BYTES, dim), -rate, 1.0, rows, dim);
-                        }
-                    }
-                });
+        let MemoryShape { len, dim, .. } = shape;
+        let files = rows.chunks_mut(len * dim).zip(targets.chunks(len)).zip(file_costs).zip(right);
+        self.files(files, |(((rows, targets), cost), right), scratch| {
+            (*cost, *right) = (0.0, 0);
+            for (rows, targets) in rows.chunks_mut(TILE * dim).zip(targets.chunks(TILE)) {
+                let logits = logits(out, rows, dim, scratch);
+                let (nats, hits) = costs(logits, targets);
+                (*cost, *right) = (*cost + nats, *right + hits);
+                product(&view(logits, targets.len(), BYTES), &view(out, BYTES, dim), -rate, 1.0, rows, dim);
             }
         });
         Ok(())
@@ -86,24 +94,13 @@ impl Memories for Cpu {
         shape.check(out.len(), rows.len(), targets.len())?;
         expect("number of costs", file_costs.len(), shape.files)?;
         expect("number of counts", right.len(), shape.files)?;
-        let MemoryShape { files, len, dim } = shape;
-        let share = files.div_ceil(self.threads);
-        std::thread::scope(|scope| {
-            let parts = rows.chunks(share * len * dim).zip(targets.chunks(share * len));
-            for (((rows, targets), file_costs), right) in
-                parts.zip(file_costs.chunks_mut(share)).zip(right.chunks_mut(share))
-            {
-                scope.spawn(move || {
-                    let mut scratch = Vec::new();
-                    let files = rows.chunks(len * dim).zip(targets.chunks(len)).zip(file_costs).zip(right);
-                    for (((rows, targets), cost), right) in files {
-                        (*cost, *right) = (0.0, 0);
-                        for (rows, targets) in rows.chunks(TILE * dim).zip(targets.chunks(TILE)) {
-                            let (nats, hits) = costs(logits(out, rows, dim, &mut scratch), targets);
-                            (*cost, *right) = (*cost + nats, *right + hits);
-                        }
-                    }
-                });
+        let MemoryShape { len, dim, .. } = shape;
+        let files = rows.chunks(len * dim).zip(targets.chunks(len)).zip(file_costs).zip(right);
+        self.files(files, |(((rows, targets), cost), right), scratch| {
+            (*cost, *right) = (0.0, 0);
+            for (rows, targets) in rows.chunks(TILE * dim).zip(targets.chunks(TILE)) {
+                let (nats, hits) = costs(logits(out, rows, dim, scratch), targets);
+                (*cost, *right) = (*cost + nats, *right + hits);
             }
         });
         Ok(())
@@ -121,31 +118,20 @@ impl Memories for Cpu {
         shape.check(out.len(), rows.len(), targets.len())?;
         expect("length of the rows' gradient", d_rows.len(), rows.len())?;
         expect("length of the projections' gradients", d_out.len(), shape.files * out.len())?;
-        let MemoryShape { files, len, dim } = shape;
-        let share = files.div_ceil(self.threads);
-        std::thread::scope(|scope| {
-            let parts = rows.chunks(share * len * dim).zip(targets.chunks(share * len));
-            let gradients = d_rows.chunks_mut(share * len * dim).zip(d_out.chunks_mut(share * BYTES * dim));
-            for ((rows, targets), (d_rows, d_out)) in parts.zip(gradients) {
-                scope.spawn(move || {
-                    let mut scratch = Vec::new();
-                    let files = rows.chunks(len * dim).zip(targets.chunks(len));
-                    for ((rows, targets), (d_rows, d_out)) in
-                        files.zip(d_rows.chunks_mut(len * dim).zip(d_out.chunks_mut(BYTES * dim)))
-                    {
-                        d_out.fill(0.0);
-                        let tiles =
-                            rows.chunks(TILE * dim).zip(targets.chunks(TILE)).zip(d_rows.chunks_mut(TILE * dim));
-                        for ((rows, targets), d_rows) in tiles {
-                            let logits = logits(out, rows, dim, &mut scratch);
-                            costs(logits, targets);
-                            let d = view(logits, targets.len(), BYTES);
-                            d_rows.fill(0.0);
-                            product(&d, &view(out, BYTES, dim), 1.0, 0.0, d_rows, dim);
-                            product(&d.reversed_axes(), &view(rows, targets.len(), dim), 1.0, 1.0, d_out, dim);
-                        }
-                    }
-                });
+        let MemoryShape { len, dim, .. } = shape;
+        let files = rows.chunks(len * dim).zip(targets.chunks(len));
+        let gradients = d_rows.chunks_mut(len * dim).zip(d_out.chunks_mut(BYTES * dim));
+        self.files(files.zip(gradients), |((rows, targets), (d_rows, d_out)), scratch| {
+            d_out.fill(0.0);
+            // A NaN would outlive a factor of 0.
+            d_rows.fill(0.0);
+            let tiles = rows.chunks(TILE * dim).zip(targets.chunks(TILE));
+            for ((rows, targets), d_rows) in tiles.zip(d_rows.chunks_mut(TILE * dim)) {
+                let logits = logits(out, rows, dim, scratch);
+                costs(logits, targets);
+                let d = view(logits, targets.len(), BYTES);
+                product(&d, &view(out, BYTES, dim), 1.0, 0.0, d_rows, dim);
+                product(&d.reversed_axes(), &view(rows, targets.len(), dim), 1.0, 1.0, d_out, dim);
             }
         });
         Ok(())

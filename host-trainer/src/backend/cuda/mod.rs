@@ -7,6 +7,7 @@ mod ceilings;
 mod driver;
 mod gates;
 mod losses;
+mod low_rank;
 mod matmul;
 mod memories;
 mod optimisers;
