@@ -417,6 +417,36 @@ fn a_gpu_that_is_not_there_is_one_error() {
     }
 }
 
+/// Weights of which some have changed by a little: adapters are shown, and what is written is the delta.
+#[test]
+fn adapters_of_weights_are_shown_and_not_written() {
+    let bench = Bench::new();
+    let weights = |tune: f32| -> Vec<u8> {
+        (0..3000).flat_map(|i| ((i as f32 * 0.37).sin() + tune * ((i * i) as f32).cos()).to_le_bytes()).collect()
+    };
+    fs::write(bench.path("base"), weights(0.0)).unwrap();
+    fs::write(bench.path("tuned"), weights(1e-3)).unwrap();
+    let run = bench.run(&["fit", "tuned", "--old", "base", "--weights", "f32", "-o", "up.gmcf", "--json"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let is_adapter = |c: &&serde_json::Value| {
+        let name = c["name"].as_str().unwrap();
+        name.starts_with("bitdelta") || name.starts_with("sparse")
+    };
+    let adapters: Vec<_> = record["candidates"].as_array().unwrap().iter().filter(is_adapter).collect();
+    assert_eq!(adapters.len(), 4, "{record}");
+    assert!(adapters.iter().all(|c| c["exact"] == true && c["can_be_written"] == false), "{record}");
+    assert!(adapters.iter().all(|c| c["name"] != record["written"]));
+    let run = bench.run(&["apply", "up.gmcf", "--old", "base", "-o", "back"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert_eq!(fs::read(bench.path("back")).unwrap(), weights(1e-3));
+
+    fs::write(bench.path("longer"), weights(0.0).repeat(2)).unwrap();
+    let run = bench.run(&["fit", "tuned", "--old", "longer", "--weights", "f32", "-o", "out"]);
+    assert_eq!(code(&run), exit::USAGE, "{}", stderr(&run));
+    assert!(stderr(&run).contains("12,000 and 24,000 bytes"), "{}", stderr(&run));
+}
+
 #[test]
 fn fit_says_what_does_not_go_together() {
     let bench = Bench::new();
