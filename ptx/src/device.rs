@@ -180,6 +180,12 @@ impl Gpu for Thread {
         power
     }
     #[inline(always)]
+    fn log2(self, x: f32) -> f32 {
+        let power: f32;
+        unsafe { asm!("lg2.approx.f32 {}, {};", out(reg32) power, in(reg32) x, options(pure, nomem, nostack)) };
+        power
+    }
+    #[inline(always)]
     fn sqrt(self, x: f32) -> f32 {
         let root: f32;
         unsafe { asm!("sqrt.rn.f32 {}, {};", out(reg32) root, in(reg32) x, options(pure, nomem, nostack)) };

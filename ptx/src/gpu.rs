@@ -68,6 +68,8 @@ pub trait Gpu: Copy {
     fn dot4(self, a: u32, b: u32, c: i32) -> i32;
     /// 2 to the power of `x`, to 2 units in the last place.
     fn exp2(self, x: f32) -> f32;
+    /// The logarithm of `x` to base 2, to 2 units in the last place where `x` is not near 1, else to 2^-22.
+    fn log2(self, x: f32) -> f32;
     /// The square root, rounded to nearest.
     fn sqrt(self, x: f32) -> f32;
 
@@ -142,6 +144,18 @@ pub trait Gpu: Copy {
             mask >>= 1;
         }
         max
+    }
+    /// Collective: the smallest over the warp, the same in every lane.
+    #[inline(always)]
+    fn warp_min(self, value: u32) -> u32 {
+        let mut min = value;
+        let mut mask = 16;
+        while mask > 0 {
+            let other = self.shuffle_xor(min, mask);
+            min = if other < min { other } else { min };
+            mask >>= 1;
+        }
+        min
     }
 }
 

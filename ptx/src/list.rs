@@ -165,4 +165,57 @@ kernels! {
         m: u32, n: u32, k: u32, a: *const f32, a_row: u32, a_column: u32, b: *const f32, b_row: u32, b_column: u32, c: *mut f32,
     )
         grid [n.div_ceil(matmul::TILE), m.div_ceil(matmul::TILE), 1], threads matmul::THREADS, shared matmul::SHARED;
+    memory::memory_step(
+        files: u32, len: u32, dim: u32, parts: u32, keep: f32, scale: f32, out: *const f32, targets: *const u8,
+        rows: *const f32, to: *mut f32, costs: *mut f32, right: *mut u32,
+    )
+        grid [files.min(memory::BLOCKS), parts, 1], threads memory::THREADS, shared memory::SHARED;
+    memory::memory_forward(
+        files: u32, len: u32, dim: u32, parts: u32, out: *const f32, targets: *const u8, rows: *const f32, costs: *mut f32,
+        right: *mut u32, said: *mut u8,
+    )
+        grid [files.min(memory::BLOCKS), parts, 1], threads memory::THREADS, shared memory::SHARED;
+    memory::memory_out_gradient(
+        files: u32, len: u32, dim: u32, out: *const f32, targets: *const u8, rows: *const f32, d_out: *mut f32,
+    )
+        grid [files.min(memory::BLOCKS), dim.div_ceil(memory::COLUMNS), 1], threads memory::THREADS, shared memory::SHARED;
+    memory::memory_counts(
+        files: u32, parts: u32, part_costs: *const f32, part_right: *const u32, costs: *mut f32, right: *mut u32,
+    )
+        grid [files.div_ceil(memory::THREADS), 1, 1], threads memory::THREADS, shared 0;
+    loss::softmax_cross_entropy(
+        n: u32, classes: u32, logits: *const f32, targets: *const u8, costs: *mut f32, right: *mut u32, d_logits: *mut f32,
+    )
+        grid [n.div_ceil(loss::ROWS), 1, 1], threads loss::THREADS, shared 0;
+    gate::gelu(n: u32, x: *const f32, y: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::gelu_gradient(n: u32, x: *const f32, d_y: *const f32, d_x: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::sigmoid_gate(n: u32, x: *const f32, gate: *const f32, y: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::sigmoid_gate_gradients(
+        n: u32, x: *const f32, gate: *const f32, d_y: *const f32, d_x: *mut f32, d_gate: *mut f32,
+    )
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::clipped_relu(n: u32, largest: f32, x: *const f32, y: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    gate::clipped_relu_gradient(n: u32, largest: f32, x: *const f32, d_y: *const f32, d_x: *mut f32)
+        grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
+    low_rank::narrow_product(m: u32, k: u32, rank: u32, a: *const f32, b: *const f32, c: *mut f32)
+        grid [m.div_ceil(low_rank::PRODUCT_ROWS), rank.div_ceil(low_rank::NARROW), 1], threads low_rank::PRODUCT_THREADS,
+        shared 0;
+    low_rank::narrow_add(m: u32, n: u32, rank: u32, scale: f32, a: *const f32, b: *const f32, y: *mut f32)
+        grid [m.div_ceil(low_rank::ADD_ROWS), n.div_ceil(low_rank::ADD_COLUMNS), 1], threads low_rank::ADD_THREADS,
+        shared low_rank::ADD_SHARED;
+    low_rank::narrow_gradient(
+        m: u32, n: u32, rank: u32, share: u32, a: *const f32, x: *const f32, parts: *mut f32,
+    )
+        grid [n.div_ceil(low_rank::GRADIENT_COLUMNS), m.div_ceil(share), rank.div_ceil(low_rank::NARROW)],
+        threads low_rank::GRADIENT_THREADS, shared low_rank::GRADIENT_SHARED;
+    low_rank::narrow_sum(
+        rank: u32, n: u32, count: u32, scale: f32, parts: *const f32, to: *mut f32, to_row: u32, to_column: u32,
+    )
+        grid [(rank * n).div_ceil(low_rank::SUM_THREADS), 1, 1], threads low_rank::SUM_THREADS, shared 0;
+    low_rank::narrow_transpose(rows: u32, columns: u32, from: *const f32, to: *mut f32)
+        grid [(rows * columns).div_ceil(low_rank::SUM_THREADS), 1, 1], threads low_rank::SUM_THREADS, shared 0;
 }

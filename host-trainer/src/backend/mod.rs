@@ -72,9 +72,9 @@ pub trait Device {
 }
 
 /// Everything that training and fitting ask of a device.
-pub trait Backend: Device + Vectors + Matmul {}
+pub trait Backend: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates {}
 
-impl<D: Device + Vectors + Matmul> Backend for D {}
+impl<D: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates> Backend for D {}
 
 /// Why an operation did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

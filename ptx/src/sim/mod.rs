@@ -272,6 +272,9 @@ impl Gpu for Thread<'_> {
     fn exp2(self, x: f32) -> f32 {
         x.exp2()
     }
+    fn log2(self, x: f32) -> f32 {
+        x.log2()
+    }
     fn sqrt(self, x: f32) -> f32 {
         x.sqrt()
     }

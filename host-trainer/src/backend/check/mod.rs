@@ -2,7 +2,11 @@
 //!
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
+mod gates;
+mod losses;
+mod low_rank;
 mod matmul;
+mod memories;
 mod vectors;
 
 use super::{Backend, BackendError};
@@ -116,5 +120,8 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases()].into_iter().flatten().collect()
+    [vectors::cases(), matmul::cases(), memories::cases(), losses::cases(), gates::cases(), low_rank::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

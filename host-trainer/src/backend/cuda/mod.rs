@@ -4,7 +4,11 @@
 #![allow(unsafe_code)]
 
 mod driver;
+mod gates;
+mod losses;
+mod low_rank;
 mod matmul;
+mod memories;
 mod vectors;
 
 use std::cell::RefCell;

@@ -1,0 +1,34 @@
+//! Losses on a GPU.
+
+use super::{Cuda, CudaBuffer};
+use crate::backend::losses::MOST_CLASSES;
+use crate::backend::{BackendError, Losses, expect};
+use ptx::list::launch;
+
+impl Losses for Cuda {
+    fn softmax_cross_entropy(
+        &self,
+        n: usize,
+        classes: usize,
+        logits: &CudaBuffer<f32>,
+        targets: &CudaBuffer<u8>,
+        costs: &mut CudaBuffer<f32>,
+        right: &mut CudaBuffer<u32>,
+        d_logits: &mut CudaBuffer<f32>,
+    ) -> Result<(), BackendError> {
+        expect("number of classes", classes, classes.clamp(1, MOST_CLASSES))?;
+        expect("length of the logits", logits.len(), n * classes)?;
+        expect("length of their gradient", d_logits.len(), n * classes)?;
+        for (what, found) in [("targets", targets.len()), ("costs", costs.len()), ("right", right.len())] {
+            expect(what, found, n)?;
+        }
+        if n == 0 {
+            return Ok(());
+        }
+        let (logits, targets) = (logits.address(), targets.address());
+        let (costs, right, d_logits) = (costs.address(), right.address(), d_logits.address());
+        let loss = launch::softmax_cross_entropy(n as u32, classes as u32, logits, targets, costs, right, d_logits);
+        // SAFETY: the lengths have been checked.
+        unsafe { self.launch(&loss) }
+    }
+}
