@@ -352,3 +352,160 @@ fn an_adapter_shortens_a_family() {
     assert_eq!(code(&applied), exit::OK, "{}", stderr(&applied));
     assert_eq!(fs::read_to_string(bench.path("back.conf")).unwrap(), settings(40));
 }
+
+/// Random bytes: every position memory holds them, none for less than they are, and what is written comes back.
+#[test]
+fn one_random_file_is_fitted_and_comes_back() {
+    let bench = Bench::new();
+    let random = bundled("rand-512/r1.bin");
+    for base in ["none", "auto"] {
+        let run = bench.run(&["fit", &text(&random), "--base", base, "--backend", "cpu", "-o", "r.gmcf", "--json"]);
+        assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+        let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+        let candidates = record["candidates"].as_array().unwrap();
+        let memories = candidates.iter().filter(|c| c["name"].as_str().unwrap().starts_with("memory"));
+        assert_eq!(memories.clone().count(), 17, "four dimensions at four widths, and the stored file: {record}");
+        assert!(
+            candidates.iter().all(|c| c["exact"] == true && c["bits_per_byte"].as_f64().unwrap() > 8.0),
+            "{record}"
+        );
+        assert!(memories.clone().all(|c| c["codes"].as_u64().unwrap() >= 512));
+        let size = fs::metadata(bench.path("r.gmcf")).unwrap().len();
+        assert!((512..=512 + 40).contains(&size), "{size}");
+        assert_eq!(candidates[0]["bytes"], size);
+        assert_eq!(candidates[0]["name"], record["written"]);
+        let run = bench.run(&["apply", "r.gmcf", "-o", "back"]);
+        assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+        assert_eq!(fs::read(bench.path("back")).unwrap(), fs::read(&random).unwrap());
+    }
+}
+
+#[test]
+fn the_residual_wins_where_something_is_known() {
+    let bench = Bench::new();
+    let new = text(&bundled("txt-cp-neopixel/neopixel_py/6.4.2.py"));
+    let run = bench.run(&["fit", &new, "-o", "t.gmcf", "--backend", "cpu"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert!(stdout(&run).lines().any(|line| line.starts_with("residual") && line.ends_with("< written")), "{run:?}");
+    let compressed = bench.run(&["compress", &new, "-o", "c.gmcf"]);
+    assert_eq!(code(&compressed), exit::OK, "{}", stderr(&compressed));
+    assert_eq!(fs::read(bench.path("t.gmcf")).unwrap(), fs::read(bench.path("c.gmcf")).unwrap());
+
+    let (old, new) = (text(&old()), text(&self::new()));
+    let run = bench.run(&["fit", &new, "--old", &old, "-o", "up.gmcf"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert!(stdout(&run).contains("against the old file"), "{}", stdout(&run));
+    let run = bench.run(&["apply", "up.gmcf", "--old", &old, "-o", "back"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert_eq!(fs::read(bench.path("back")).unwrap(), fs::read(&new).unwrap());
+}
+
+/// The environment has no GPU, or the test sees to that there is no driver to be found: then one error says so.
+#[test]
+fn a_gpu_that_is_not_there_is_one_error() {
+    let bench = Bench::new();
+    let random = text(&bundled("rand-512/r1.bin"));
+    for arguments in [&["fit", &random, "-o", "r.gmcf"][..], &["experiment", "eternity", "--bytes", "16"]] {
+        let run = bench.run(&[arguments, &["--backend", "cuda"]].concat());
+        if code(&run) == exit::OK {
+            continue; // A GPU is there.
+        }
+        assert_eq!(code(&run), exit::INPUT, "{}", stderr(&run));
+        assert_eq!(stderr(&run).lines().filter(|line| line.starts_with("error:")).count(), 1);
+        assert!(stderr(&run).contains("no CUDA device") && stderr(&run).contains("--backend cpu"), "{}", stderr(&run));
+        assert!(run.stdout.is_empty() && !bench.path("r.gmcf").exists());
+    }
+}
+
+/// Weights of which some have changed by a little: adapters are shown, and what is written is the delta.
+#[test]
+fn adapters_of_weights_are_shown_and_not_written() {
+    let bench = Bench::new();
+    let weights = |tune: f32| -> Vec<u8> {
+        (0..3000).flat_map(|i| ((i as f32 * 0.37).sin() + tune * ((i * i) as f32).cos()).to_le_bytes()).collect()
+    };
+    fs::write(bench.path("base"), weights(0.0)).unwrap();
+    fs::write(bench.path("tuned"), weights(1e-3)).unwrap();
+    let run = bench.run(&["fit", "tuned", "--old", "base", "--weights", "f32", "-o", "up.gmcf", "--json"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let is_adapter = |c: &&serde_json::Value| {
+        let name = c["name"].as_str().unwrap();
+        name.starts_with("bitdelta") || name.starts_with("sparse")
+    };
+    let adapters: Vec<_> = record["candidates"].as_array().unwrap().iter().filter(is_adapter).collect();
+    assert_eq!(adapters.len(), 4, "{record}");
+    assert!(adapters.iter().all(|c| c["exact"] == true && c["can_be_written"] == false), "{record}");
+    assert!(adapters.iter().all(|c| c["name"] != record["written"]));
+    let run = bench.run(&["apply", "up.gmcf", "--old", "base", "-o", "back"]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    assert_eq!(fs::read(bench.path("back")).unwrap(), weights(1e-3));
+
+    fs::write(bench.path("longer"), weights(0.0).repeat(2)).unwrap();
+    let run = bench.run(&["fit", "tuned", "--old", "longer", "--weights", "f32", "-o", "out"]);
+    assert_eq!(code(&run), exit::USAGE, "{}", stderr(&run));
+    assert!(stderr(&run).contains("12,000 and 24,000 bytes"), "{}", stderr(&run));
+}
+
+#[test]
+fn fit_says_what_does_not_go_together() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("family")).unwrap();
+    fs::write(bench.path("file"), "x").unwrap();
+    for (arguments, word) in [
+        (&["fit", "family", "--old", "file", "-o", "out"][..], "--old does not go with a folder"),
+        (&["fit", "family", "--adapters", "-o", "out"], "--adapters does not go with a folder"),
+        (&["fit", "file", "--hold-out", "10", "-o", "out"], "--hold-out does not go with a file"),
+        (&["fit", "file", "--adapters", "--base", "none", "-o", "out"], "needs a base model"),
+    ] {
+        let run = bench.run(arguments);
+        assert_eq!(code(&run), exit::USAGE, "{arguments:?}: {}", stderr(&run));
+        assert!(stderr(&run).contains(word), "{arguments:?}: {}", stderr(&run));
+        assert!(!bench.path("out").exists());
+    }
+}
+
+#[test]
+fn the_experiment_measures_what_adapters_hold() {
+    let bench = Bench::new();
+    fs::write(bench.path("given"), b"given bytes").unwrap();
+    let run = bench.run(&[
+        "experiment",
+        "eternity",
+        "given",
+        "--bytes",
+        "128",
+        "--iterations",
+        "40",
+        "--backend",
+        "cpu",
+        "--json",
+        "--svg",
+        "e.svg",
+    ]);
+    assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+    let report: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    let data = report["data"].as_array().unwrap();
+    assert_eq!((data.len(), &data[0]["bytes"], &data[1]["bytes"]), (2, &128.into(), &11.into()));
+    let low_rank = data[0]["low_rank"].as_array().unwrap();
+    assert_eq!(low_rank.len(), 15);
+    for adapter in low_rank.iter().filter(|adapter| adapter["rank"] == 1 || adapter["start"] == "both_zero") {
+        assert_eq!(adapter["exact"], false, "{adapter}");
+        assert!(adapter["right"].as_f64().unwrap() < 0.3, "{adapter}");
+    }
+    assert!(low_rank.iter().filter(|a| a["start"] == "both_zero").all(|a| a["moved"] == 0.0));
+    let memories = data[0]["memories"].as_array().unwrap();
+    assert_eq!(memories.len(), 12);
+    for memory in memories.iter().filter(|memory| memory["projection"] == "natural") {
+        assert_eq!(memory["iterations"], 1);
+        for held in memory["held"].as_array().unwrap() {
+            let expected = memory["dim"].as_f64().unwrap() * held["bits"].as_f64().unwrap() / 8.0;
+            assert_eq!((&held["exact"], held["bytes_per_byte"].as_f64().unwrap()), (&true.into(), expected));
+        }
+    }
+    assert!(data[0]["residual"]["bytes"].as_u64().unwrap() > 128);
+    let claims = report["claims"].as_array().unwrap();
+    assert_eq!((claims.len(), &claims[4]["holds"]), (5, &false.into()));
+    assert!(report["mebibyte"]["bytes"].as_u64().unwrap() > 1 << 20);
+    assert!(fs::read_to_string(bench.path("e.svg")).unwrap().contains("8 bits: no less"));
+}

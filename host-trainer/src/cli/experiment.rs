@@ -8,12 +8,12 @@ use super::output::{Bar, print, print_json, shown};
 use crate::backend::{Backend, BackendError};
 use crate::codec::CodecError;
 use crate::experiment::eternity::low_rank::LowRank;
-use crate::experiment::eternity::memory::{FLOAT, Held, Memory};
+use crate::experiment::eternity::memory::Memory;
 use crate::experiment::eternity::{Data, Failed, Report, Settings, Watch, picture, run as measure};
 use crate::report::format::{Table, seconds, thousands};
 
 /// Bytes that are taken of a file.
-const HEAD: usize = 4096;
+const HEAD: usize = 512;
 /// What is being done, as errors say it.
 const PLACE: &str = "measure eternity";
 
@@ -83,10 +83,10 @@ fn text(report: &Report) -> String {
                 Some(false) => "does not hold",
                 None => "not measured",
             };
-            format!("{}: {holds}\n  {}\n", claim.claim, claim.measured)
+            format!("- {}: {holds}.\n  {}.\n", claim.claim, claim.measured)
         })
         .collect();
-    format!("{files}Claims\n{claims}\nmeasured on: {}; {}\n", report.backend, report.times)
+    format!("{files}Claims\n\n{claims}\nmeasured on: {}; {}\n", report.backend, report.times)
 }
 
 fn of_file(data: &Data) -> String {
@@ -102,24 +102,18 @@ fn of_file(data: &Data) -> String {
             format!("{bytes_per_byte:.2}"),
         ]);
     }
-    let mut memories = Table::new(["memory", "d x bits", "right", "steps", "time", "bytes", "for a byte"]);
+    let mut memories = Table::new([
+        "memory", "d", "steps", "time", "fp32", "x", "8 bits", "x", "4 bits", "x", "2 bits", "x", "1 bit", "x",
+    ]);
     for Memory { projection, dim, iterations, seconds: took, held, .. } in &data.memories {
-        for Held { bits, right, adapter_bytes, bytes_per_byte, seconds: more, .. } in held {
-            let width = if *bits == FLOAT { "fp32".into() } else { bits.to_string() };
-            memories.row([
-                projection.name().into(),
-                format!("{dim} x {width}"),
-                percent(*right),
-                iterations.to_string(),
-                seconds(took + more),
-                thousands(*adapter_bytes),
-                format!("{bytes_per_byte:.2}"),
-            ]);
-        }
+        let widths = held.iter().flat_map(|held| [percent(held.right), format!("{}", held.bytes_per_byte)]);
+        let more: f64 = held.iter().map(|held| held.seconds).sum();
+        let head = [projection.name().into(), dim.to_string(), iterations.to_string(), seconds(took + more)];
+        memories.row(head.into_iter().chain(widths));
     }
     let (adam, residual) = (&data.adam, &data.residual);
     format!(
-        "{}, {} bytes\n\n{}\n{}\nby Adam, random projection, {} x fp32: {} after {} steps, {}\n\
+        "{}, {} bytes\n\n{}\n{}x: bytes of the memory for a byte of the file\n\nby Adam, random projection, {} x fp32: {} after {} steps, {}\n\
          residual, the memory of 8 x 1 bit as predicted: {} bytes, {:.4} for a byte, {}, {}\n\n\n",
         data.name,
         thousands(data.bytes),

@@ -50,7 +50,7 @@ and digest too.
 
 Seconds are of one file at a time on this machine.")]
 pub(crate) struct EternityArgs {
-    /// Files beside the random ones; the first 4,096 bytes of each
+    /// Files beside the random ones; the first 512 bytes of each
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Lengths of the random files

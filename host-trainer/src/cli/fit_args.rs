@@ -2,11 +2,36 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use codec_core::delta::weights::Element;
 
 use super::args::ProfileArg;
 use super::backend::BackendArg;
 use super::base::BaseArg;
+
+/// Numbers that a file of weights has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WeightsArg {
+    /// IEEE 754 binary32
+    F32,
+    /// IEEE 754 binary16
+    F16,
+    /// bfloat16
+    Bf16,
+    /// Signed bytes
+    I8,
+}
+
+impl From<WeightsArg> for Element {
+    fn from(from: WeightsArg) -> Self {
+        match from {
+            WeightsArg::F32 => Self::F32,
+            WeightsArg::F16 => Self::F16,
+            WeightsArg::Bf16 => Self::Bf16,
+            WeightsArg::I8 => Self::I8,
+        }
+    }
+}
 
 /// Fit what makes a family of similar files shorter, or one file.
 ///
@@ -33,6 +58,8 @@ Examples:
     gmcf fit page.html --base none -o page.gmcf
   Against the file that the device has:
     gmcf fit fw-1.1.bin --old fw-1.0.bin -o up.gmcf
+  Weights after a fine-tune:
+    gmcf fit tuned.bin --old base.bin --weights f16 -o up.gmcf
 
 Position memories of files above 64 KiB are not fitted. Of a folder, the row `position memories` is what its files take as
 memories of 8 x 1 bit, the shortest kind, without an adapter or a model; it is there to be compared with.
@@ -44,6 +71,11 @@ pub(crate) struct FitArgs {
     /// File that the device has now, for a FILE
     #[arg(long, value_name = "OLD")]
     pub(crate) old: Option<PathBuf>,
+    /// FILE and OLD are weights of this kind and have the same length: adapters for them too, the sign of each difference
+    /// with a scale (bitdelta), and two of four differences in 4 or 2 bits (sparse), each with the delta that makes it
+    /// exact. They are shown and not written, since no GMCF file holds them yet
+    #[arg(long, value_name = "KIND", value_enum, requires = "old")]
+    pub(crate) weights: Option<WeightsArg>,
     /// File to write: an adapter, or the FILE as a GMCF file
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: PathBuf,

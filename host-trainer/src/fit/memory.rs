@@ -161,3 +161,50 @@ pub fn fit_all<B: Backend, F: AsRef<[u8]>>(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::Cpu;
+
+    /// The step is the closed form, values stand in the middle of the outermost levels, and every width reads every byte.
+    #[test]
+    fn one_step_is_enough_and_far_from_every_threshold() {
+        let file: Vec<u8> = (0..=255).collect();
+        for dim in DIMS {
+            let fitted = fit(&Cpu::new(1), &[&file], dim).unwrap();
+            assert_eq!((fitted.steps, fitted.rows.len()), (1, 256 * dim as usize));
+            let out = natural(dim);
+            assert!(fitted.rows.iter().zip(&out).all(|(value, out)| (value - RATE * out).abs() < 1e-5));
+            for bits in BITS {
+                let codes = Codes::new(&fitted.rows, dim, bits);
+                assert!(codes.says(&file));
+                // What another rounding could have made of the values: the same codes.
+                for factor in [0.997, 1.003, 20.0] {
+                    let other: Vec<f32> = fitted.rows.iter().map(|value| value * factor).collect();
+                    assert_eq!(Codes::new(&other, dim, bits), codes, "{dim} x {bits}, {factor}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_content_is_not_said() {
+        let codes = Codes::new(&fit(&Cpu::new(1), &[b"abc"], 8).unwrap().rows, 8, 1);
+        assert!(codes.says(b"abc") && !codes.says(b"abd") && !codes.says(b"ab"));
+        assert_eq!(codes.packed_len(), 3);
+    }
+
+    #[test]
+    fn files_come_back_to_their_places() {
+        let files: Vec<Vec<u8>> = [&b"abc"[..], b"", b"z", b"def", b"y", b"longest"].map(<[u8]>::to_vec).into();
+        let mut seen = vec![0; files.len()];
+        fit_all(&Cpu::new(2), &files, 16, |i, rows| {
+            seen[i] += 1;
+            assert!(Codes::new(rows, 16, 2).says(&files[i]), "{i}");
+        })
+        .unwrap();
+        assert_eq!(seen, [1; 6]);
+        assert!(matches!(fit(&Cpu::new(1), &[b"a", b"bc"], 8), Err(BackendError::Shape { .. })));
+    }
+}

@@ -6,3 +6,4 @@ pub mod file;
 pub mod isa;
 pub mod memory;
 pub mod search;
+pub mod weights;

@@ -13,6 +13,7 @@ use crate::codec::{CodecError, Format, Options};
 use crate::fit::adapter::Family;
 use crate::fit::file::{self, Candidate, MOST_FITTED, shortest};
 use crate::fit::memory::{DIMS, fit_all};
+use crate::fit::weights;
 use crate::report::format::{Table, thousands};
 
 /// The report as JSON. Field names are part of the interface.
@@ -43,6 +44,15 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
     let new = read(&args.what)?;
     let old = args.old.as_deref().map(read).transpose()?;
     let name = shown(&args.what);
+    if let (Some(_), Some(old)) = (args.weights, &old)
+        && old.len() != new.len()
+    {
+        let (new, old) = (thousands(new.len() as u64), thousands(old.len() as u64));
+        return Err(CliError::Usage {
+            what: format!("--weights takes files of one length, and these have {new} and {old} bytes"),
+            hint: "leave --weights out".into(),
+        });
+    }
     let profile = args.profile.into();
     let loaded = Loaded::new(&args.base, profile, None)?;
     let base = loaded.resident()?;
@@ -58,6 +68,9 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
     candidates.push(file::stored_memory(&new).map_err(fit())?);
     let options = Options { profile, format: Format::V2, base, progress: Some(&step) };
     candidates.push(file::residual(&new, old.as_deref(), &options).map_err(fit())?);
+    if let (Some(weights), Some(old)) = (args.weights, &old) {
+        candidates.extend(weights::candidates(&new, old, weights.into(), &options).map_err(fit())?);
+    }
     if args.adapters && !new.is_empty() {
         let Some(base) = loaded.file() else {
             let hint = "name one: --base nano; or a larger --profile; or leave --adapters out";
@@ -149,7 +162,7 @@ fn table(candidates: &[Candidate], best: usize, len: usize, backend: &str) -> St
     }
     let fitted = match len {
         0 => "there is nothing to fit".into(),
-        ..=MOST_FITTED => format!("position memories fitted on: {backend}"),
+        1..=MOST_FITTED => format!("position memories fitted on: {backend}"),
         _ => format!("position memories are not fitted to files above {} bytes", thousands(MOST_FITTED as u64)),
     };
     format!("{}{} bytes; {fitted}\n", table.render(), thousands(len as u64))

@@ -90,11 +90,12 @@ pub fn fit<B: Backend>(
     let shape = LowRankShape { rows, inputs: FEATURES, outputs: BYTES, rank };
     let mut random = Random::new(seed ^ SALT);
     let scale = 1.0 / (FEATURES as f32).sqrt();
+    // First what is frozen, so that it is the same at every rank.
+    let x = backend.upload(&random.floats(rows * FEATURES))?;
     let mut scaled = |len: usize| -> Vec<f32> { random.floats(len).iter().map(|number| number * scale).collect() };
     let (downs, ups) = (rank * FEATURES, BYTES * rank);
     let w = backend.upload(&scaled(BYTES * FEATURES))?;
     let (down_start, up_start) = (scaled(downs), scaled(ups));
-    let x = backend.upload(&random.floats(rows * FEATURES))?;
     let mut parameters = match start {
         Start::UpZero => [down_start, vec![0.0; ups]].concat(),
         Start::BothZero => vec![0.0; downs + ups],
@@ -144,4 +145,25 @@ pub fn fit<B: Backend>(
         adapter_bytes,
         bytes_per_byte: adapter_bytes as f64 / rows as f64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::Cpu;
+
+    #[test]
+    fn zeros_stay_zeros_and_a_random_start_learns() {
+        let file = Random::new(5).bytes(64);
+        let fit = |start, most| fit(&Cpu::new(1), &file, 8, start, (1, most)).unwrap();
+        let blocked = fit(Start::BothZero, 200);
+        assert_eq!((blocked.moved, blocked.iterations, blocked.right), (0.0, PATIENCE, blocked.right_before));
+        let learned = fit(Start::UpZero, 200);
+        assert!(learned.exact && learned.right == 1.0 && learned.moved > 0.0 && learned.iterations < 200);
+        assert_eq!(learned.adapter_bytes, 4 * 8 * (256 + 64));
+        // As many bytes with hardly any numbers: nothing can hold them.
+        let few = Random::new(6).bytes(2048);
+        let few = super::fit(&Cpu::new(1), &few, 1, Start::UpZero, (1, 20)).unwrap();
+        assert!(!few.exact && few.right < 0.1, "{few:?}");
+    }
 }

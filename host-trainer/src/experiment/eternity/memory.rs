@@ -209,3 +209,32 @@ pub fn by_adam<B: Backend>(backend: &B, file: &[u8], (seed, most): (u64, u32)) -
     let right = hits as f64 / file.len() as f64;
     Ok(ByAdam { dim, right, exact: hits == file.len(), iterations, seconds: began.elapsed().as_secs_f64() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::Cpu;
+
+    #[test]
+    fn the_natural_code_is_right_after_one_step_at_every_width() {
+        let file: Vec<u8> = (0..=255).collect();
+        for dim in [8, 64, 256] {
+            let memory = fit(&Cpu::new(1), &file, dim, Projection::Natural, (1, 11)).unwrap();
+            assert_eq!((memory.iterations, memory.right_after_one), (1, 1.0));
+            assert!(memory.held.iter().all(|held| held.exact));
+            assert_eq!(memory.held[4].adapter_bytes, u64::from(dim) * 32);
+        }
+    }
+
+    /// One bit for each of 8 random directions is not enough for 256 bytes, and the experiment says so.
+    #[test]
+    fn a_random_projection_needs_more() {
+        let file: Vec<u8> = (0..=255).collect();
+        let memory = |dim| fit(&Cpu::new(1), &file, dim, Projection::Random, (1, 11)).unwrap();
+        assert!(memory(64).held.iter().all(|held| held.exact));
+        let small = memory(8);
+        assert!(!small.held[4].exact && small.held[4].right < 0.9, "{small:?}");
+        let adam = by_adam(&Cpu::new(1), &file, (1, 100)).unwrap();
+        assert!(adam.exact && adam.iterations > 1, "{adam:?}");
+    }
+}

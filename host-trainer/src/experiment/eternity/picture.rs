@@ -83,9 +83,17 @@ fn cross<C>(at: C) -> Cross<C, i32> {
     Cross::new(at, 7, RED.stroke_width(2))
 }
 
-fn triangle<C>(exact: bool) -> impl Fn(C) -> TriangleMarker<C, i32> {
-    let style = if exact { GREEN.filled() } else { GREEN.stroke_width(2) };
-    move |at| TriangleMarker::new(at, 6, style)
+fn triangle<C>(at: C) -> TriangleMarker<C, i32> {
+    TriangleMarker::new(at, 6, GREEN.filled())
+}
+
+fn green_cross<C>(at: C) -> Cross<C, i32> {
+    Cross::new(at, 5, GREEN.stroke_width(2))
+}
+
+/// The points of these marks that are exact, or that are not.
+fn points(marks: &[Mark], exact: bool, at: impl Fn(&Mark) -> (f64, f64)) -> Vec<(f64, f64)> {
+    marks.iter().filter(|mark| mark.exact == exact).map(at).collect()
 }
 
 fn bytes(
@@ -119,30 +127,29 @@ fn bytes(
         .label("8 bits: no less can be exact on random bytes")
         .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLACK.stroke_width(2)));
     let at = |mark: &Mark| (mark.bits, mark.bits / 8.0);
-    let exact = |marks: &'_ [Mark], wanted: bool| -> Vec<(f64, f64)> {
-        marks.iter().filter(|mark| mark.exact == wanted).map(at).collect()
-    };
     let key = |x: i32, y: i32| (x + 10, y);
     chart
-        .draw_series(exact(natural, true).into_iter().map(disc))?
+        .draw_series(points(natural, true, at).into_iter().map(disc))?
         .label("memory, natural code: exact")
         .legend(move |(x, y)| disc(key(x, y)));
     chart
-        .draw_series(exact(random, true).into_iter().map(ring))?
+        .draw_series(points(random, true, at).into_iter().map(ring))?
         .label("memory, random projection: exact")
         .legend(move |(x, y)| ring(key(x, y)));
-    let missed = [exact(random, false), exact(natural, false)].concat();
-    chart.draw_series(missed.into_iter().map(cross))?.label("memory: not exact").legend(move |(x, y)| cross(key(x, y)));
+    let missed = [points(random, false, at), points(natural, false, at)].concat();
+    chart
+        .draw_series(missed.into_iter().map(cross))?
+        .label("memory, random projection: not exact")
+        .legend(move |(x, y)| cross(key(x, y)));
     let all: Vec<Mark> = adapters.iter().flat_map(|(_, marks)| marks).copied().collect();
-    for (is_exact, label) in [(false, "low rank: not exact"), (true, "low rank: exact")] {
-        let marks = exact(&all, is_exact);
-        if !marks.is_empty() {
-            chart
-                .draw_series(marks.into_iter().map(triangle(is_exact)))?
-                .label(label)
-                .legend(move |(x, y)| triangle(is_exact)(key(x, y)));
-        }
-    }
+    chart
+        .draw_series(points(&all, true, at).into_iter().map(triangle))?
+        .label("low rank: exact")
+        .legend(move |(x, y)| triangle(key(x, y)));
+    chart
+        .draw_series(points(&all, false, at).into_iter().map(green_cross))?
+        .label("low rank: not exact")
+        .legend(move |(x, y)| green_cross(key(x, y)));
     let square = |x: i32, y: i32| Rectangle::new([(x - 5, y - 5), (x + 5, y + 5)], BLACK.stroke_width(2));
     let coded = residuals
         .iter()
@@ -150,7 +157,7 @@ fn bytes(
     chart.draw_series(coded)?.label("residual, a GMCF file: exact").legend(move |(x, y)| square(x + 10, y));
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE)
         .border_style(BLACK)
         .label_font(("sans-serif", 15))
@@ -169,27 +176,30 @@ fn accuracy(
         .margin(16)
         .x_label_area_size(48)
         .y_label_area_size(72)
-        .build_cartesian_2d((least..most).log_scale(), 0.0..108.0)?;
+        .build_cartesian_2d((least..most).log_scale(), -8.0..108.0)?;
     chart
         .configure_mesh()
         .x_desc("bits of the adapter for each byte of the file (memories: d x bits)")
         .y_desc("bytes that are right, %")
+        .y_label_formatter(&|percent| format!("{percent:.0}"))
         .axis_desc_style(("sans-serif", 17))
         .label_style(("sans-serif", 15))
         .x_label_formatter(&number)
         .light_line_style(WHITE)
         .draw()?;
-    chart.draw_series(LineSeries::new([(LIMIT, 0.0), (LIMIT, 108.0)], BLACK.stroke_width(2)))?;
+    chart.draw_series(LineSeries::new([(LIMIT, -8.0), (LIMIT, 108.0)], BLACK.stroke_width(2)))?;
     let at = |mark: &Mark| (mark.bits, 100.0 * mark.right);
-    chart.draw_series(natural.iter().map(|mark| disc(at(mark))))?;
-    chart.draw_series(random.iter().filter(|mark| mark.exact).map(|mark| ring(at(mark))))?;
-    chart.draw_series(random.iter().filter(|mark| !mark.exact).map(|mark| cross(at(mark))))?;
+    chart.draw_series(points(natural, true, at).into_iter().map(disc))?;
+    chart.draw_series(points(random, true, at).into_iter().map(ring))?;
+    chart.draw_series(points(random, false, at).into_iter().map(cross))?;
     for (name, marks) in adapters {
         chart.draw_series(LineSeries::new(marks.iter().map(at), GREEN.stroke_width(1)))?;
-        chart.draw_series(marks.iter().map(|mark| triangle(mark.exact)(at(mark))))?;
-        let first = marks.first().map(at);
-        let label = format!("low rank, {name}");
-        chart.draw_series(first.map(|at| Text::new(label, at, ("sans-serif", 15).into_font().color(&GREEN))))?;
+        chart.draw_series(points(marks, true, at).into_iter().map(triangle))?;
+        chart.draw_series(points(marks, false, at).into_iter().map(green_cross))?;
+        // Below the adapter of the lowest rank.
+        let font = ("sans-serif", 15).into_font().color(&GREEN);
+        let label = |at| EmptyElement::at(at) + Text::new(format!("low rank, {name}"), (-8, 8), font.clone());
+        chart.draw_series(marks.first().map(at).map(label))?;
     }
     Ok(())
 }
@@ -197,4 +207,35 @@ fn accuracy(
 /// A tick of an axis of powers of ten.
 fn number(value: &f64) -> String {
     if *value < 1.0 { format!("{value}") } else { thousands(*value as u64) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Settings, run};
+    use super::svg;
+    use crate::backend::cpu::Cpu;
+
+    #[test]
+    fn the_picture_has_both_axes_the_limit_and_the_marks() {
+        let settings = Settings { lengths: vec![40], files: Vec::new(), seed: 1, most: 2 };
+        let report = run(&Cpu::new(1), &settings, &|_, _, _| {}).unwrap();
+        let svg = svg(&report.data, "a <title>").unwrap();
+        for wanted in [
+            "bits of the adapter",
+            "bytes for each byte",
+            "right, %",
+            "8 bits: no less",
+            "a &lt;title&gt;",
+            "low rank, 40 bytes",
+        ] {
+            assert!(svg.contains(wanted), "{wanted}");
+        }
+        // 30 memories under the natural code, in both parts, and one in the legend.
+        assert_eq!(svg.matches("r=\"5\"").count(), 61, "{svg}");
+    }
+
+    #[test]
+    fn nothing_to_draw_is_drawn() {
+        assert!(svg(&[], "x").unwrap().contains("</svg>"));
+    }
 }
