@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 /// Images with an entry point, as `Cargo.toml` names them.
-const IMAGES: [&str; 6] = ["demo", "echo", "device", "boot", "app", "update-check"];
+const IMAGES: [&str; 7] = ["demo", "echo", "device", "boot", "app", "memory", "update-check"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

@@ -10,6 +10,7 @@ pub mod flash;
 pub mod host;
 mod mmio;
 pub mod old;
+pub mod report;
 pub mod reset;
 pub mod stack;
 pub mod start;

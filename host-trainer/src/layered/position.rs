@@ -29,11 +29,12 @@ pub fn position_memory(
 ) -> Result<Vec<u8>, CodecError> {
     let too_large = || CodecError::TooLarge { what: "the file", len: content.len() as u64, limit: u32::MAX.into() };
     let len = u32::try_from(content.len()).map_err(|_| too_large())?;
-    let mut packed = vec![0; codes_len(len, dim, bits)? as usize];
+    let packed_len = codes_len(len, dim, bits)?;
     let need = u64::from(len) * u64::from(dim);
     if codes.len() as u64 != need {
         return Err(wrong_length("codes", need, codes.len() as u64).into());
     }
+    let mut packed = vec![0; packed_len as usize];
     pack(codes, bits, &mut packed)?;
     let out_codes: Vec<u8> = out.unwrap_or(&[]).iter().map(|code| code.cast_unsigned()).collect();
     let out_shape = [BYTES, dim];

@@ -4,6 +4,7 @@ use codec_core::decoder::Status;
 use firmware_demo::board;
 use firmware_demo::count::Counter;
 use firmware_demo::old::{Old, Shelf, Shelved};
+use firmware_demo::report::Cost;
 use firmware_demo::stack::Painted;
 use static_cell::ConstStaticCell;
 
@@ -41,20 +42,6 @@ impl Shelved for OldImage {
         static SHELF: Shelf<OldFile> = Shelf::new();
         &SHELF
     }
-}
-
-/// What rebuilding cost.
-pub struct Cost {
-    /// Instructions outside of host calls.
-    pub instructions: u64,
-    /// Times that the count stood still for the host.
-    pub host_calls: u32,
-    /// Bytes of the decoder's own state.
-    pub decoder_bytes: usize,
-    /// Bytes lent for input and output.
-    pub buffer_bytes: usize,
-    /// Bytes of stack at the deepest point.
-    pub stack_bytes: usize,
 }
 
 /// Rebuilds the file that `patch` makes of `old` into `slot`.

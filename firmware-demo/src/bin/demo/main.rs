@@ -23,7 +23,6 @@ use semihosting::process::ExitCode;
 use static_cell::StaticCell;
 
 use crate::counted::HostFile;
-use crate::decode::Cost;
 
 /// Why the demo stopped.
 enum Failure {
@@ -96,17 +95,6 @@ fn run() -> Result<(), Failure> {
 
     println!("new: {} bytes", rebuilt.len);
     println!("sha256: {}", rebuilt.digest);
-    report(&cost, rebuilt.len);
+    cost.print(rebuilt.len);
     Ok(())
-}
-
-fn report(cost: &Cost, output: u32) {
-    let per_byte_x100 = cost.instructions * 100 / u64::from(output.max(1));
-    println!("decoder ram: {} bytes", cost.decoder_bytes);
-    println!("buffers: {} bytes", cost.buffer_bytes);
-    println!("peak stack: {} bytes", cost.stack_bytes);
-    println!("ram in all: {} bytes", cost.decoder_bytes + cost.buffer_bytes + cost.stack_bytes);
-    println!("host calls: {}", cost.host_calls);
-    println!("instructions: {}", cost.instructions);
-    println!("instructions per byte: {}.{:02}", per_byte_x100 / 100, per_byte_x100 % 100);
 }

@@ -1,20 +1,9 @@
 //! Where the rebuilt file goes.
 
-use core::fmt;
-
-use sha2::{Digest, Sha256};
+use firmware_demo::report::Hex;
 
 use crate::Failure;
 use crate::counted::HostFile;
-
-/// A SHA-256, printed in hex. Independent of the digest that the container promises.
-pub struct Hex([u8; 32]);
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// What was written to a slot.
 pub struct Rebuilt {
@@ -58,7 +47,7 @@ mod ram {
         pub fn finish(mut self) -> Result<Rebuilt, Failure> {
             let image = &self.memory[..self.len];
             self.file.write(image)?;
-            Ok(Rebuilt { len: self.len as u32, digest: Hex(Sha256::digest(image).into()) })
+            Ok(Rebuilt { len: self.len as u32, digest: Hex::of(image) })
         }
     }
 }
@@ -66,6 +55,7 @@ mod ram {
 #[cfg(not(board = "mps2-an500"))]
 mod streamed {
     use firmware_demo::count::Counter;
+    use sha2::{Digest, Sha256};
 
     use super::*;
 
