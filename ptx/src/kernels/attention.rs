@@ -12,11 +12,13 @@ use super::tile::{registers_by_columns, rows_by_rows, stage, stride};
 use super::unroll::unroll;
 use crate::gpu::Gpu;
 
-/// Threads of a block of the forward kernels, and their keys at a time by matrices of 8.
+/// Threads of a block of the forward kernels.
 pub const THREADS: u32 = 128;
+/// Keys of a forward block at a time, by matrices of 8.
 const KEYS: usize = 8;
-/// Threads of a block of the backward kernels, and its own rows: 16 a warp.
+/// Threads of a block of the backward kernels.
 pub const BACK_THREADS: u32 = 256;
+/// Rows of a backward block's own: 16 a warp.
 pub const BACK_ROWS: u32 = BACK_THREADS / 32 * 16;
 /// Rows of the other side at a time in the backward kernels, by matrices of 8.
 const OTHERS: usize = 4;
@@ -245,14 +247,7 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
 /// `delta [rows]`: the sums of `out dout` over rows of `width` numbers: what the gradient of every score of a row is lowered
 /// by.
 #[inline(always)]
-pub unsafe fn attention_delta<G: Gpu>(
-    g: G,
-    rows: u32,
-    width: u32,
-    out: *const f32,
-    dout: *const f32,
-    delta: *mut f32,
-) {
+pub unsafe fn attention_delta<G: Gpu>(g: G, rows: u32, width: u32, out: *const f32, dout: *const f32, delta: *mut f32) {
     let row = g.block()[0] * DELTA_ROWS + g.thread() / 8;
     let start = row as usize * width as usize;
     let mut sum = 0.0;
@@ -532,7 +527,7 @@ unsafe fn of_bias<G: Gpu, const W: usize>(
         g.barrier();
         batch += 1;
     }
-    store(g, d_bias.add(head(len, of_head, len, 0)), len, mine, key, &sums);
+    store(g, d_bias.add(of_head as usize * len as usize * len as usize), len, mine, key, &sums);
 }
 
 /// The kernels for widths up to `8 W`: 32, 64 and 128.

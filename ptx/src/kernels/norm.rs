@@ -271,15 +271,7 @@ pub unsafe fn column_sums<G: Gpu>(g: G, parts: u32, n: u32, partial: *const f32,
 /// `y = x factor`, `factor = 1 / sqrt(mean of x x + epsilon)`, for each of `rows` rows of `n` numbers; `factors [rows]`
 /// (Zhang and Sennrich, 2019). A warp a row.
 #[inline(always)]
-pub unsafe fn rms_norm<G: Gpu>(
-    g: G,
-    rows: u32,
-    n: u32,
-    epsilon: f32,
-    x: *const f32,
-    y: *mut f32,
-    factors: *mut f32,
-) {
+pub unsafe fn rms_norm<G: Gpu>(g: G, rows: u32, n: u32, epsilon: f32, x: *const f32, y: *mut f32, factors: *mut f32) {
     let row = g.block()[0] * ROWS + g.warp();
     if row >= rows {
         return;

@@ -2,7 +2,12 @@
 //!
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
+mod attention;
+mod differences;
 mod matmul;
+mod norms;
+mod pairs;
+mod softmax;
 mod vectors;
 
 use super::{Backend, BackendError};
@@ -116,5 +121,8 @@ pub struct Case<B: Backend> {
 
 /// All operations.
 pub fn cases<B: Backend>() -> Vec<Case<B>> {
-    [vectors::cases(), matmul::cases()].into_iter().flatten().collect()
+    [vectors::cases(), matmul::cases(), norms::cases(), softmax::cases(), attention::cases(), pairs::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

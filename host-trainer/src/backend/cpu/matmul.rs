@@ -6,7 +6,7 @@ use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// A matrix in memory.
-fn view(data: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
+pub(super) fn view(data: &[f32], rows: usize, columns: usize) -> ArrayView2<'_, f32> {
     ArrayView2::from_shape((rows, columns), data).expect("lengths have been checked")
 }
 

@@ -1,6 +1,10 @@
 //! Operations in threads of this process.
 
+mod attention;
 mod matmul;
+mod norms;
+mod pairs;
+mod softmax;
 mod vectors;
 
 use super::{BackendError, Device, Element};

@@ -3,8 +3,12 @@
 // The driver's interface is unsafe; see each use.
 #![allow(unsafe_code)]
 
+mod attention;
 mod driver;
 mod matmul;
+mod norms;
+mod pairs;
+mod softmax;
 mod vectors;
 
 use std::cell::RefCell;
