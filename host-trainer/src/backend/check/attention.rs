@@ -101,10 +101,10 @@ impl Numbers<f64> {
             let mean = dot(&shares, &d_shares);
             for at in 0..len {
                 let slope = shares[at] * (d_shares[at] - mean);
-                for i in 0..width {
+                for (i, d) in d_row.iter().enumerate() {
                     to.q[row * width + i] += scale * slope * self.k[key(at) + i];
                     to.k[key(at) + i] += scale * slope * self.q[row * width + i];
-                    to.v[key(at) + i] += shares[at] * d_row[i];
+                    to.v[key(at) + i] += shares[at] * d;
                 }
                 if !self.bias.is_empty() {
                     let bias = self.bias_at(heads, row) + at;
