@@ -5,6 +5,7 @@
 //! promises the other's float bits: [`check`] says how far each operation may be from the result in f64, and looks. What
 //! decides a decoded bit is made from floats in one place (`train::neural::quantise`, `fit`), never here.
 
+mod attention;
 pub mod check;
 pub mod cpu;
 #[cfg(cuda)]
@@ -29,6 +30,16 @@ pub use optimisers::{AdamStep, Optimisers};
 pub use quantise::{Bits, Quantise};
 pub use reductions::{Reduction, Reductions};
 pub use sparse::{Sparse, Sparsity};
+mod norms;
+mod pairs;
+mod softmax;
+mod vectors;
+
+pub use attention::{Attention, Gradients, Heads, Inputs, WIDEST};
+pub use matmul::{Matmul, Product};
+pub use norms::Norms;
+pub use pairs::{Outer, Pairs, Triangle};
+pub use softmax::Softmax;
 pub use vectors::Vectors;
 
 use bytemuck::Pod;
@@ -80,9 +91,15 @@ pub trait Device {
 }
 
 /// Everything that training and fitting ask of a device.
-pub trait Backend: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates {}
+pub trait Backend:
+    Device + Vectors + Matmul + Memories + Losses + LowRank + Gates + Norms + Softmax + Attention + Pairs
+{
+}
 
-impl<D: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates> Backend for D {}
+impl<D: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates + Norms + Softmax + Attention + Pairs> Backend
+    for D
+{
+}
 
 /// Why an operation did not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]

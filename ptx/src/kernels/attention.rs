@@ -11,11 +11,13 @@ use core::f32::consts::{LN_2, LOG2_E};
 use super::tile::{registers_by_columns, rows_by_rows, stage, stride};
 use crate::gpu::Gpu;
 
-/// Threads of a block of the forward kernels, and their keys at a time by matrices of 8.
+/// Threads of a block of the forward kernels.
 pub const THREADS: u32 = 128;
+/// Keys of a forward block at a time, by matrices of 8.
 const KEYS: usize = 8;
-/// Threads of a block of the backward kernels, and its own rows: 16 a warp.
+/// Threads of a block of the backward kernels.
 pub const BACK_THREADS: u32 = 256;
+/// Rows of a backward block's own: 16 a warp.
 pub const BACK_ROWS: u32 = BACK_THREADS / 32 * 16;
 /// Rows of the other side at a time in the backward kernels, by matrices of 8.
 const OTHERS: usize = 4;
@@ -524,7 +526,7 @@ unsafe fn of_bias<G: Gpu, const W: usize>(
         g.barrier();
         batch += 1;
     }
-    store(g, d_bias.add(head(len, of_head, len, 0)), len, mine, key, &sums);
+    store(g, d_bias.add(of_head as usize * len as usize * len as usize), len, mine, key, &sums);
 }
 
 /// The kernels for widths up to `8 W`: 32, 64 and 128.

@@ -44,7 +44,7 @@ unsafe fn load4<G: Gpu>(g: G, row: *const f32, i: u32, n: u32) -> [f32; 4] {
             four = g.load_f32x4(row.add(i as usize));
         }
     } else {
-        unrolled!(k in 4 {
+        unroll!(k in [0 1 2 3] {
             if i + (k as u32) < n {
                 four[k] = g.load(row.add(i as usize + k));
             }
@@ -61,7 +61,7 @@ unsafe fn store4<G: Gpu>(g: G, row: *mut f32, i: u32, n: u32, four: [f32; 4]) {
             g.store_f32x4(row.add(i as usize), four);
         }
     } else {
-        unrolled!(k in 4 {
+        unroll!(k in [0 1 2 3] {
             if i + (k as u32) < n {
                 g.store(row.add(i as usize + k), four[k]);
             }
@@ -81,7 +81,7 @@ pub unsafe fn narrow_product<G: Gpu>(g: G, m: u32, k: u32, rank: u32, a: *const 
     while from < k {
         let at = from + g.lane() * 4;
         let mut left = [[0.0f32; 4]; 8];
-        unrolled!(i in 8 {
+        unroll!(i in [0 1 2 3 4 5 6 7] {
             if row + (i as u32) < m {
                 left[i] = load4(g, a.add((row as usize + i) * k as usize), at, k);
             }
@@ -89,14 +89,14 @@ pub unsafe fn narrow_product<G: Gpu>(g: G, m: u32, k: u32, rank: u32, a: *const 
         unrolled!(j in 16 {
             if first + (j as u32) < rank {
                 let right = load4(g, b.add((first as usize + j) * k as usize), at, k);
-                unrolled!(i in 8 {
-                    unrolled!(l in 4 { sums[i][j] = g.fma(left[i][l], right[l], sums[i][j]); });
+                unroll!(i in [0 1 2 3 4 5 6 7] {
+                    unroll!(l in [0 1 2 3] { sums[i][j] = g.fma(left[i][l], right[l], sums[i][j]); });
                 });
             }
         });
         from += 128;
     }
-    unrolled!(i in 8 {
+    unroll!(i in [0 1 2 3 4 5 6 7] {
         let mut mine = 0.0;
         unrolled!(j in 16 {
             if first + (j as u32) < rank {
@@ -144,15 +144,15 @@ pub unsafe fn narrow_add<G: Gpu>(
     let mut j = 0;
     while j < rank {
         let mut right = [[0.0f32; 4]; 4];
-        unrolled!(l in 4 {
+        unroll!(l in [0 1 2 3] {
             if j + (l as u32) < rank {
                 right[l] = load4(g, b.add((j as usize + l) * n as usize), column, n);
             }
         });
         unrolled!(i in 16 {
             let left = g.shared_f32x4((i as u32 * ADD_RANK + j) * 4);
-            unrolled!(l in 4 {
-                unrolled!(k in 4 { sums[i][k] = g.fma(left[l], right[l][k], sums[i][k]); });
+            unroll!(l in [0 1 2 3] {
+                unroll!(k in [0 1 2 3] { sums[i][k] = g.fma(left[l], right[l][k], sums[i][k]); });
             });
         });
         j += 4;
@@ -201,10 +201,10 @@ pub unsafe fn narrow_gradient<G: Gpu>(
         }
         g.barrier();
         unrolled!(i in 16 {
-            unrolled!(quad in 4 {
+            unroll!(quad in [0 1 2 3] {
                 let left = g.shared_f32x4((i as u32 * NARROW + quad as u32 * 4) * 4);
-                unrolled!(j in 4 {
-                    unrolled!(k in 4 {
+                unroll!(j in [0 1 2 3] {
+                    unroll!(k in [0 1 2 3] {
                         sums[quad * 4 + j][k] = g.fma(left[j], right[i][k], sums[quad * 4 + j][k]);
                     });
                 });

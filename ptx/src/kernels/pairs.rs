@@ -16,15 +16,17 @@ pub const OUTER: u32 = 128;
 const DEPTH: u32 = 8;
 /// Shared bytes of [`outer_mean`].
 pub const OUTER_SHARED: u32 = 2 * 2 * DEPTH * OUTER * 4;
-/// Rows and columns of a block of [`outer_mean_back`].
+/// Rows of a block of [`outer_mean_back`].
 pub const BACK_ROWS: u32 = 128;
+/// Columns of a block of [`outer_mean_back`].
 pub const BACK_COLUMNS: u32 = 64;
 /// Bytes of one of its two buffers: terms at a time for each half of the warps, rows before columns.
 const BACK_BUFFER: u32 = 2 * DEPTH * (BACK_ROWS + BACK_COLUMNS) * 4;
 /// Shared bytes of [`outer_mean_back`]: at the end, the sums of half of the warps.
 pub const BACK_SHARED: u32 = BACK_ROWS * BACK_COLUMNS * 4;
-/// Rows and columns of a block of [`triangle`], and its channels: one a warp.
+/// Rows and columns of a block of [`triangle`].
 pub const TRIANGLE: u32 = 64;
+/// Channels of a block of [`triangle`]: one a warp.
 pub const CHANNELS: u32 = THREADS / 32;
 /// Numbers from a channel's factors to the next's: the two quads that neighbouring lanes write lie in different banks.
 const CHANNEL: u32 = DEPTH * TRIANGLE + 4;

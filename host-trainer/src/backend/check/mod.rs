@@ -2,14 +2,20 @@
 //!
 //! [`cases`] is the one list; `tests` runs it on every backend, `gmcf gpu-check` on the GPU that is there.
 
+mod attention;
+mod differences;
 mod gates;
 mod losses;
 mod low_rank;
 mod matmul;
+mod matmul;
 mod memories;
+mod norms;
 mod optimisers;
+mod pairs;
 mod quantise;
 mod reductions;
+mod softmax;
 mod sparse;
 mod tensor;
 pub mod timing;
@@ -138,6 +144,10 @@ pub fn cases<B: Backend>() -> Vec<Case<B>> {
         losses::cases(),
         low_rank::cases(),
         gates::cases(),
+        norms::cases(),
+        softmax::cases(),
+        attention::cases(),
+        pairs::cases(),
     ];
     families.into_iter().flatten().collect()
 }

@@ -1,13 +1,18 @@
 //! Operations in threads of this process.
 
+mod attention;
 mod gates;
 mod losses;
 mod low_rank;
 mod matmul;
+mod matmul;
 mod memories;
+mod norms;
 mod optimisers;
+mod pairs;
 mod quantise;
 mod reductions;
+mod softmax;
 mod sparse;
 mod vectors;
 

@@ -3,6 +3,7 @@
 // The driver's interface is unsafe; see each use.
 #![allow(unsafe_code)]
 
+mod attention;
 mod ceilings;
 mod driver;
 mod gates;
@@ -10,9 +11,12 @@ mod losses;
 mod low_rank;
 mod matmul;
 mod memories;
+mod norms;
 mod optimisers;
+mod pairs;
 mod quantise;
 mod reductions;
+mod softmax;
 mod sparse;
 mod vectors;
 

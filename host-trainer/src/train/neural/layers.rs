@@ -49,6 +49,32 @@ pub fn linear_back(
     }
 }
 
+/// What an RMS norm multiplies a row with: one over the root of its mean square and `epsilon`.
+pub fn rms_factor(x: &[f32], epsilon: f32) -> f32 {
+    let mean = x.iter().map(|x| x * x).sum::<f32>() / x.len() as f32;
+    (mean + epsilon).sqrt().recip()
+}
+
+/// Adds the gradient of an RMS norm's row to `dx`; `y` is what the norm gave, with [`rms_factor`].
+pub fn rms_norm_back(factor: f32, y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    let mean = y.iter().zip(dy).map(|(y, dy)| y * dy).sum::<f32>() / y.len() as f32;
+    dx.iter_mut().zip(y.iter().zip(dy)).for_each(|(dx, (y, dy))| *dx += factor * (dy - y * mean));
+}
+
+/// Exponentials of the scores divided by their sum, in place.
+pub fn softmax(scores: &mut [f32]) {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter_mut().for_each(|score| *score = (*score - highest).exp());
+    let sum: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|score| *score /= sum);
+}
+
+/// Gradient of [`softmax`]'s input, in place of that of its output.
+pub fn softmax_back(shares: &[f32], d: &mut [f32]) {
+    let mean = dot(shares, d);
+    d.iter_mut().zip(shares).for_each(|(d, share)| *d = share * (*d - mean));
+}
+
 /// `max(x, 0)`, in place.
 pub fn relu(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x = x.max(0.0));

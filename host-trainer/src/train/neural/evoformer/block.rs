@@ -2,7 +2,7 @@
 
 use super::plan::Plan;
 use super::{Kept, Layer, widths};
-use crate::train::neural::layers::{dot, relu, relu_back, sigmoid};
+use crate::train::neural::layers::{dot, relu, relu_back, rms_factor, rms_norm_back, sigmoid, softmax, softmax_back};
 use codec_core::neural::shape::{ALIGNED, Evoformer as Sizes, LEAST_SQUARE};
 
 /// Layers of a block, in the order of the base model.
@@ -86,8 +86,7 @@ pub(super) fn norm(x: &[f32], (factors, y): &mut (Vec<f32>, Vec<f32>), width: us
     factors.clear();
     y.clear();
     for x in x.chunks_exact(width) {
-        let mean = x.iter().map(|x| x * x).sum::<f32>() / width as f32;
-        let factor = (mean + LEAST).sqrt().recip();
+        let factor = rms_factor(x, LEAST);
         factors.push(factor);
         y.extend(x.iter().map(|x| x * factor));
     }
@@ -97,27 +96,12 @@ pub(super) fn norm(x: &[f32], (factors, y): &mut (Vec<f32>, Vec<f32>), width: us
 pub(super) fn norm_back((factors, y): &(Vec<f32>, Vec<f32>), dy: &[f32], dx: &mut [f32], width: usize) {
     let rows = y.chunks_exact(width).zip(dy.chunks_exact(width)).zip(dx.chunks_exact_mut(width));
     for (((y, dy), dx), factor) in rows.zip(factors) {
-        let mean = y.iter().zip(dy).map(|(y, dy)| y * dy).sum::<f32>() / width as f32;
-        dx.iter_mut().zip(y.iter().zip(dy)).for_each(|(dx, (y, dy))| *dx += factor * (dy - y * mean));
+        rms_norm_back(*factor, y, dy, dx);
     }
 }
 
 pub(super) fn add_scaled(to: &mut [f32], from: &[f32], scale: f32) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from);
-}
-
-/// Exponentials of the scores divided by their sum.
-fn softmax(scores: &mut [f32]) {
-    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|score| *score = (*score - highest).exp());
-    let sum: f32 = scores.iter().sum();
-    scores.iter_mut().for_each(|score| *score /= sum);
-}
-
-/// Gradient of [`softmax`]'s input, in place of that of its output.
-fn softmax_back(shares: &[f32], d: &mut [f32]) {
-    let mean = dot(shares, d);
-    d.iter_mut().zip(shares).for_each(|(d, share)| *d = share * (*d - mean));
 }
 
 /// The parameters of a block, as a run sees them.

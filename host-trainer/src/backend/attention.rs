@@ -1,0 +1,110 @@
+//! Attention with a bias for every pair of places.
+
+use super::{BackendError, Device, expect};
+
+/// The widest head.
+pub const WIDEST: usize = 128;
+
+/// Sizes and rules of an attention.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Heads {
+    /// Alignments that have nothing to do with each other.
+    pub batch: usize,
+    /// Heads of each.
+    pub heads: usize,
+    /// Places, which are queries and keys.
+    pub len: usize,
+    /// Numbers of a query, key or value: a multiple of 8, at most [`WIDEST`].
+    pub width: usize,
+    /// What products of queries and keys are multiplied with.
+    pub scale: f32,
+    /// Whether place i draws from places 0 to i only.
+    pub causal: bool,
+}
+
+impl Heads {
+    /// Rows of all heads.
+    pub(super) fn rows(&self) -> usize {
+        self.batch * self.heads * self.len
+    }
+
+    /// Refuses what no backend does.
+    ///
+    /// # Errors
+    /// [`BackendError::Shape`].
+    pub(super) fn check<B>(&self, inputs: &Inputs<'_, B>, len: impl Fn(&B) -> usize) -> Result<(), BackendError> {
+        expect("width of a head modulo 8", self.width % 8, 0)?;
+        expect("width of a head, at most", self.width.max(WIDEST), WIDEST)?;
+        for (what, buffer) in [("length of q", inputs.q), ("length of k", inputs.k), ("length of v", inputs.v)] {
+            expect(what, len(buffer), self.rows() * self.width)?;
+        }
+        match inputs.bias {
+            Some(bias) if !self.shares_bias(len(bias)) => expect("length of bias", len(bias), self.rows() * self.len),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a bias of so many numbers is one for all alignments.
+    pub(super) fn shares_bias(&self, len: usize) -> bool {
+        len == self.heads * self.len * self.len
+    }
+}
+
+/// What an attention reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a, B> {
+    /// Queries `[batch, heads, len, width]`.
+    pub q: &'a B,
+    /// Keys, likewise.
+    pub k: &'a B,
+    /// Values, likewise.
+    pub v: &'a B,
+    /// Added to the scaled products: `[batch, heads, len, len]`, query before key, or `[1, heads, len, len]` for all of the
+    /// batch. -infinity takes a pair out.
+    pub bias: Option<&'a B>,
+}
+
+/// Gradients of [`Inputs`], all written.
+#[derive(Debug)]
+pub struct Gradients<'a, B> {
+    /// As [`Inputs::q`].
+    pub q: &'a mut B,
+    /// As [`Inputs::k`].
+    pub k: &'a mut B,
+    /// As [`Inputs::v`].
+    pub v: &'a mut B,
+    /// As [`Inputs::bias`]; summed over the batch where that is shared. None where nobody asks.
+    pub bias: Option<&'a mut B>,
+}
+
+/// Attention.
+pub trait Attention: Device {
+    /// `out = softmax(scale q k^T + bias) v` `[batch, heads, len, width]`; `logs [batch, heads, len]` gets the logarithms of the
+    /// sums of the exponentials of the scores. A place that draws from nothing gets 0, and -infinity as its logarithm. A GPU
+    /// rounds the factors of all products to bfloat16 and sums them in f32.
+    ///
+    /// # Errors
+    /// [`BackendError::Shape`] when a buffer has another length than the sizes say, or the width is not a multiple of 8 up
+    /// to [`WIDEST`].
+    fn attention(
+        &self,
+        heads: &Heads,
+        inputs: &Inputs<'_, Self::Buffer<f32>>,
+        out: &mut Self::Buffer<f32>,
+        logs: &mut Self::Buffer<f32>,
+    ) -> Result<(), BackendError>;
+
+    /// Gradients of [`attention`](Self::attention) by `d_out`; `out` and `logs` are what it gave.
+    ///
+    /// # Errors
+    /// As [`attention`](Self::attention); a gradient of a bias that is not there among them.
+    fn attention_back(
+        &self,
+        heads: &Heads,
+        inputs: &Inputs<'_, Self::Buffer<f32>>,
+        out: &Self::Buffer<f32>,
+        logs: &Self::Buffer<f32>,
+        d_out: &Self::Buffer<f32>,
+        gradients: &mut Gradients<'_, Self::Buffer<f32>>,
+    ) -> Result<(), BackendError>;
+}

@@ -1,0 +1,107 @@
+//! Attention on a GPU.
+
+use super::{Cuda, CudaBuffer};
+use crate::backend::{Attention, BackendError, Gradients, Heads, Inputs, expect};
+use ptx::list::{Address, launch};
+
+/// The kernel for heads of a width.
+macro_rules! by_width {
+    ($width:expr, $narrow:ident, $middle:ident, $wide:ident) => {
+        match $width {
+            0..=32 => launch::$narrow,
+            33..=64 => launch::$middle,
+            _ => launch::$wide,
+        }
+    };
+}
+
+/// The address of a buffer that may not be there.
+fn address(buffer: Option<&CudaBuffer<f32>>) -> Address<f32> {
+    buffer.map_or(Address::new(0), CudaBuffer::address)
+}
+
+impl Attention for Cuda {
+    fn attention(
+        &self,
+        heads: &Heads,
+        inputs: &Inputs<'_, CudaBuffer<f32>>,
+        out: &mut CudaBuffer<f32>,
+        logs: &mut CudaBuffer<f32>,
+    ) -> Result<(), BackendError> {
+        heads.check(inputs, CudaBuffer::len)?;
+        expect("length of out", out.len(), heads.rows() * heads.width)?;
+        expect("length of logs", logs.len(), heads.rows())?;
+        let shared = inputs.bias.is_some_and(|bias| heads.shares_bias(bias.len()));
+        let kernel = by_width!(heads.width, attention_32, attention_64, attention_128);
+        let launch = kernel(
+            heads.batch as u32,
+            heads.heads as u32,
+            heads.len as u32,
+            heads.width as u32,
+            heads.scale,
+            heads.causal.into(),
+            shared.into(),
+            inputs.q.address(),
+            inputs.k.address(),
+            inputs.v.address(),
+            address(inputs.bias),
+            out.address(),
+            logs.address(),
+        );
+        // SAFETY: the lengths have been checked.
+        unsafe { self.launch(&launch) }
+    }
+
+    fn attention_back(
+        &self,
+        heads: &Heads,
+        inputs: &Inputs<'_, CudaBuffer<f32>>,
+        out: &CudaBuffer<f32>,
+        logs: &CudaBuffer<f32>,
+        d_out: &CudaBuffer<f32>,
+        gradients: &mut Gradients<'_, CudaBuffer<f32>>,
+    ) -> Result<(), BackendError> {
+        heads.check(inputs, CudaBuffer::len)?;
+        let numbers = heads.rows() * heads.width;
+        expect("length of out", out.len(), numbers)?;
+        expect("length of logs", logs.len(), heads.rows())?;
+        expect("length of d_out", d_out.len(), numbers)?;
+        expect("length of the gradient of q", gradients.q.len(), numbers)?;
+        expect("length of the gradient of k", gradients.k.len(), numbers)?;
+        expect("length of the gradient of v", gradients.v.len(), numbers)?;
+        if let Some(bias) = &gradients.bias {
+            expect("length of the gradient of bias", bias.len(), inputs.bias.map_or(0, CudaBuffer::len))?;
+        }
+        let (batch, count) = (heads.batch as u32, heads.heads as u32);
+        let (len, width, causal) = (heads.len as u32, heads.width as u32, u32::from(heads.causal));
+        let shared = inputs.bias.is_some_and(|bias| heads.shares_bias(bias.len()));
+        let (q, k, v, bias) = (inputs.q.address(), inputs.k.address(), inputs.v.address(), address(inputs.bias));
+        let (logs, d_out) = (logs.address(), d_out.address());
+        let (scale, d_bias) = (heads.scale, address(gradients.bias.as_deref()));
+        let own_bias = if shared { Address::new(0) } else { d_bias };
+        let delta = self.allocate::<f32>(heads.rows())?;
+        let delta_launch = launch::attention_delta(heads.rows() as u32, width, out.address(), d_out, delta.address());
+        let delta = delta.address();
+        let of_queries = by_width!(width, attention_queries_32, attention_queries_64, attention_queries_128);
+        let of_keys = by_width!(width, attention_keys_32, attention_keys_64, attention_keys_128);
+        let of_bias = by_width!(width, attention_bias_32, attention_bias_64, attention_bias_128);
+        let (dq, dk, dv) = (gradients.q.address(), gradients.k.address(), gradients.v.address());
+        let (shared_bias, to) = (u32::from(shared), own_bias);
+        let of_queries =
+            of_queries(batch, count, len, width, scale, causal, shared_bias, q, k, v, bias, logs, delta, d_out, dq, to);
+        let of_keys =
+            of_keys(batch, count, len, width, scale, causal, shared_bias, q, k, v, bias, logs, delta, d_out, dk, dv);
+        // SAFETY: the lengths have been checked.
+        unsafe {
+            self.launch(&delta_launch)?;
+            self.launch(&of_queries)?;
+            self.launch(&of_keys)?;
+            if shared && gradients.bias.is_some() {
+                self.launch(&of_bias(
+                    batch, count, len, width, scale, causal, q, k, v, bias, logs, delta, d_out, d_bias,
+                ))?;
+            }
+        }
+        Ok(())
+    }
+}

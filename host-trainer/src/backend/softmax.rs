@@ -1,0 +1,29 @@
+//! Shares by exponentials.
+
+use super::{BackendError, Device};
+
+/// Softmax of rows of f32. A buffer is `[rows, columns]`, both from 1.
+pub trait Softmax: Device {
+    /// `y = exp(x) / (sum of exp(x))`, row by row.
+    ///
+    /// # Errors
+    /// [`BackendError::Shape`] when a buffer has another length than `x`, or `x` is not of whole rows.
+    fn softmax_rows(
+        &self,
+        columns: usize,
+        x: &Self::Buffer<f32>,
+        y: &mut Self::Buffer<f32>,
+    ) -> Result<(), BackendError>;
+
+    /// Gradient `dx` of [`softmax_rows`](Self::softmax_rows)' input by `dy`; `y` is what it gave.
+    ///
+    /// # Errors
+    /// As [`softmax_rows`](Self::softmax_rows).
+    fn softmax_rows_back(
+        &self,
+        columns: usize,
+        y: &Self::Buffer<f32>,
+        dy: &Self::Buffer<f32>,
+        dx: &mut Self::Buffer<f32>,
+    ) -> Result<(), BackendError>;
+}
