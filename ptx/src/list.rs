@@ -223,7 +223,7 @@ kernels! {
         partial: *mut f32,
     )
         grid [norm::NARROW_PARTS, n.div_ceil(norm::NARROW), 1], threads row::THREADS, shared 8 * norm::NARROW;
-    norm::column_sums(parts: u32, n: u32, partial: *const f32, first: *mut f32, second: *mut f32)
+    norm::norm_sums(parts: u32, n: u32, partial: *const f32, first: *mut f32, second: *mut f32)
         grid [(2 * n).div_ceil(norm::SUMMED), 1, 1], threads row::THREADS, shared norm::SUMS_SHARED;
     norm::rms_norm(rows: u32, n: u32, epsilon: f32, x: *const f32, y: *mut f32, factors: *mut f32)
         grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;

@@ -15,31 +15,28 @@ mod losses;
 mod low_rank;
 mod matmul;
 mod memories;
+mod norms;
 mod optimisers;
+mod pairs;
 mod quantise;
 mod reductions;
+mod softmax;
 mod sparse;
 mod vectors;
 
+pub use attention::{Attention, Gradients, Heads, Inputs, WIDEST};
 pub use gates::Gates;
 pub use losses::{Losses, MOST_CLASSES};
 pub use low_rank::{LowRank, LowRankShape, MOST_RANK};
 pub use matmul::{Matmul, Product};
 pub use memories::{Memories, MemoryShape};
+pub use norms::Norms;
 pub use optimisers::{AdamStep, Optimisers};
+pub use pairs::{Outer, Pairs, Triangle};
 pub use quantise::{Bits, Quantise};
 pub use reductions::{Reduction, Reductions};
-pub use sparse::{Sparse, Sparsity};
-mod norms;
-mod pairs;
-mod softmax;
-mod vectors;
-
-pub use attention::{Attention, Gradients, Heads, Inputs, WIDEST};
-pub use matmul::{Matmul, Product};
-pub use norms::Norms;
-pub use pairs::{Outer, Pairs, Triangle};
 pub use softmax::Softmax;
+pub use sparse::{Sparse, Sparsity};
 pub use vectors::Vectors;
 
 use bytemuck::Pod;
@@ -92,12 +89,41 @@ pub trait Device {
 
 /// Everything that training and fitting ask of a device.
 pub trait Backend:
-    Device + Vectors + Matmul + Memories + Losses + LowRank + Gates + Norms + Softmax + Attention + Pairs
+    Device
+    + Gates
+    + Losses
+    + LowRank
+    + Matmul
+    + Memories
+    + Optimisers
+    + Quantise
+    + Reductions
+    + Sparse
+    + Attention
+    + Norms
+    + Pairs
+    + Softmax
+    + Vectors
 {
 }
 
-impl<D: Device + Vectors + Matmul + Memories + Losses + LowRank + Gates + Norms + Softmax + Attention + Pairs> Backend
-    for D
+impl<
+    D: Device
+        + Gates
+        + Losses
+        + LowRank
+        + Matmul
+        + Memories
+        + Optimisers
+        + Quantise
+        + Reductions
+        + Sparse
+        + Attention
+        + Norms
+        + Pairs
+        + Softmax
+        + Vectors,
+> Backend for D
 {
 }
 

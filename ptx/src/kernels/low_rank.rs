@@ -86,7 +86,7 @@ pub unsafe fn narrow_product<G: Gpu>(g: G, m: u32, k: u32, rank: u32, a: *const 
                 left[i] = load4(g, a.add((row as usize + i) * k as usize), at, k);
             }
         });
-        unrolled!(j in 16 {
+        unroll!(j in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
             if first + (j as u32) < rank {
                 let right = load4(g, b.add((first as usize + j) * k as usize), at, k);
                 unroll!(i in [0 1 2 3 4 5 6 7] {
@@ -98,7 +98,7 @@ pub unsafe fn narrow_product<G: Gpu>(g: G, m: u32, k: u32, rank: u32, a: *const 
     }
     unroll!(i in [0 1 2 3 4 5 6 7] {
         let mut mine = 0.0;
-        unrolled!(j in 16 {
+        unroll!(j in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
             if first + (j as u32) < rank {
                 let sum = g.warp_sum(sums[i][j]);
                 mine = if g.lane() == j as u32 { sum } else { mine };
@@ -135,7 +135,7 @@ pub unsafe fn narrow_add<G: Gpu>(
         at += ADD_THREADS;
     }
     let mut sums = [[0.0f32; 4]; 16];
-    unrolled!(i in 16 {
+    unroll!(i in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
         if row + (i as u32) < m {
             sums[i] = load4(g, y.add((row as usize + i) * n as usize).cast_const(), column, n);
         }
@@ -149,7 +149,7 @@ pub unsafe fn narrow_add<G: Gpu>(
                 right[l] = load4(g, b.add((j as usize + l) * n as usize), column, n);
             }
         });
-        unrolled!(i in 16 {
+        unroll!(i in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
             let left = g.shared_f32x4((i as u32 * ADD_RANK + j) * 4);
             unroll!(l in [0 1 2 3] {
                 unroll!(k in [0 1 2 3] { sums[i][k] = g.fma(left[l], right[l][k], sums[i][k]); });
@@ -157,7 +157,7 @@ pub unsafe fn narrow_add<G: Gpu>(
         });
         j += 4;
     }
-    unrolled!(i in 16 {
+    unroll!(i in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
         if row + (i as u32) < m {
             store4(g, y.add((row as usize + i) * n as usize), column, n, sums[i]);
         }
@@ -187,7 +187,7 @@ pub unsafe fn narrow_gradient<G: Gpu>(
     let mut sums = [[0.0f32; 4]; 16];
     while row < end {
         let mut right = [[0.0f32; 4]; 16];
-        unrolled!(i in 16 {
+        unroll!(i in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
             if row + (i as u32) < end {
                 right[i] = load4(g, x.add((row as usize + i) * n as usize), column, n);
             }
@@ -200,7 +200,7 @@ pub unsafe fn narrow_gradient<G: Gpu>(
             at += GRADIENT_THREADS;
         }
         g.barrier();
-        unrolled!(i in 16 {
+        unroll!(i in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
             unroll!(quad in [0 1 2 3] {
                 let left = g.shared_f32x4((i as u32 * NARROW + quad as u32 * 4) * 4);
                 unroll!(j in [0 1 2 3] {
@@ -213,7 +213,7 @@ pub unsafe fn narrow_gradient<G: Gpu>(
         g.barrier();
         row += GRADIENT_ROWS;
     }
-    unrolled!(j in 16 {
+    unroll!(j in [0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15] {
         if first + (j as u32) < rank {
             let to = (part as usize * rank as usize + first as usize + j) * n as usize;
             store4(g, parts.add(to), column, n, sums[j]);

@@ -11,9 +11,9 @@ pub const NARROW: u32 = ACCESS;
 pub const PARTS: u32 = 264;
 /// Likewise of [`layer_norm_back_narrow`].
 pub const NARROW_PARTS: u32 = 1056;
-/// Columns that a block of [`column_sums`] sums.
+/// Columns that a block of [`norm_sums`] sums.
 pub const SUMMED: u32 = 32;
-/// Shared bytes of [`column_sums`].
+/// Shared bytes of [`norm_sums`].
 pub const SUMS_SHARED: u32 = ROWS * SUMMED * 4;
 
 /// `y = (x - mean) factor scale + shift` for each of `rows` rows of `n` numbers; `moments [rows, 2]` gets the mean and the
@@ -240,7 +240,7 @@ unsafe fn back<G: Gpu, const N: usize>(
 /// The sums over `parts` of `partial [parts, 2, n]`: `first [n]` and `second [n]`. A block for [`SUMMED`] columns; its warps
 /// take the parts in turns, and their sums are added in their order.
 #[inline(always)]
-pub unsafe fn column_sums<G: Gpu>(g: G, parts: u32, n: u32, partial: *const f32, first: *mut f32, second: *mut f32) {
+pub unsafe fn norm_sums<G: Gpu>(g: G, parts: u32, n: u32, partial: *const f32, first: *mut f32, second: *mut f32) {
     let column = g.block()[0] * SUMMED + g.lane();
     let mut sum = 0.0;
     if column < 2 * n {

@@ -8,7 +8,6 @@ mod gates;
 mod losses;
 mod low_rank;
 mod matmul;
-mod matmul;
 mod memories;
 mod norms;
 mod optimisers;

@@ -158,13 +158,13 @@ pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
         },
         Case {
             name: "layer_norm_back [131072, 1024]",
-            kernels: &["layer_norm_back", "layer_norm_back_narrow", "column_sums"],
+            kernels: &["layer_norm_back", "layer_norm_back_narrow", "norm_sums"],
             check: check_layer_norm_back,
             time: Some(|b, random| time_layer_norm_back(b, random, 0)),
         },
         Case {
             name: "layer_norm_back [2097152, 64]",
-            kernels: &["layer_norm_back", "layer_norm_back_narrow", "column_sums"],
+            kernels: &["layer_norm_back", "layer_norm_back_narrow", "norm_sums"],
             check: check_layer_norm_back,
             time: Some(|b, random| time_layer_norm_back(b, random, 1)),
         },

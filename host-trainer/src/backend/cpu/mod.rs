@@ -5,7 +5,6 @@ mod gates;
 mod losses;
 mod low_rank;
 mod matmul;
-mod matmul;
 mod memories;
 mod norms;
 mod optimisers;

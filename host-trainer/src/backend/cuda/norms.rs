@@ -57,7 +57,7 @@ impl Norms for Cuda {
         unsafe {
             self.launch(&back(rows, columns, x, scale, moments, dy, dx, partial.address()))?;
             let (d_scale, d_shift) = (d_scale.address(), d_shift.address());
-            self.launch(&launch::column_sums(parts, columns, partial.address(), d_scale, d_shift))
+            self.launch(&launch::norm_sums(parts, columns, partial.address(), d_scale, d_shift))
         }
     }
 
