@@ -69,7 +69,7 @@ pub unsafe fn ceiling_fma<G: Gpu>(g: G, blocks: u32, rounds: u32, a: f32, b: f32
 /// Bits of small numbers, another in every lane: tensor cores are slower where bits change.
 #[inline(always)]
 fn operand<G: Gpu>(g: G, i: u32, bits: u32) -> u32 {
-    (g.lane() * 0x9e37_79b1 + i * 0x85eb_ca6b) & bits
+    g.lane().wrapping_mul(0x9e37_79b1).wrapping_add(i.wrapping_mul(0x85eb_ca6b)) & bits
 }
 
 /// `rounds` rounds of products of tensor cores in bfloat16 in every warp of `blocks` blocks: [`MMA_CHAINS`] chains, a product

@@ -39,7 +39,7 @@ impl Side {
         } else {
             (self.term_step, self.edge_step, self.terms)
         };
-        let aligned = far % 4 == 0 && long % 4 == 0 && self.data as usize % 16 == 0;
+        let aligned = far % 4 == 0 && long % 4 == 0 && (self.data as usize).is_multiple_of(16);
         near == 1 && aligned && self.edge0 + TILE <= self.edges
     }
 
@@ -177,7 +177,7 @@ unsafe fn product<G: Gpu, const WIDE: bool>(g: G, left: Side, right: Side, c: *m
         g.barrier();
     }
 
-    let wide = WIDE && n % 4 == 0 && c as usize % 16 == 0;
+    let wide = WIDE && n % 4 == 0 && (c as usize).is_multiple_of(16);
     unroll!(i in [0 1 2 3 4 5 6 7] {
         let to_row = row0 + row + i % 4 + i / 4 * 64;
         let to = c.wrapping_add(to_row as usize * n as usize);

@@ -39,7 +39,7 @@ pub fn pack<G: Gpu>(g: G, codes: [u32; 4], bits: u32) -> u32 {
 #[inline(always)]
 pub unsafe fn put<G: Gpu>(g: G, codes: [u32; 4], bits: u32, first: usize, n: usize, out: *mut u32) {
     let word = pack(g, codes, bits);
-    if g.lane() % (8 / bits) == 0 && first < n {
+    if g.lane().is_multiple_of(8 / bits) && first < n {
         g.store(out.add(first * bits as usize / 32), word);
     }
 }
@@ -168,7 +168,7 @@ pub unsafe fn quantise<G: Gpu>(g: G, n: u32, group: u32, bits: u32, x: *const f3
         // A group's last step knows its scale.
         if ((step + 1) * STEP) as u32 & (group - 1) == 0 {
             of_group = scale(bits, group, together(g, sum, lanes, own[step]));
-            if g.lane() % lanes == 0 && at < n {
+            if g.lane().is_multiple_of(lanes) && at < n {
                 g.store(scales.add((at as u32 / group) as usize), of_group);
             }
         }
@@ -194,7 +194,7 @@ pub unsafe fn magnitudes<G: Gpu>(g: G, groups: u32, group: u32, pieces: u32, sum
     let (of, piece) = ((own / pieces) as usize, own % pieces);
     let from = x.add(of * group as usize);
     let end = if (piece + 1) * PIECE < group { (piece + 1) * PIECE } else { group };
-    let wide = group % 4 == 0 && x as usize % 16 == 0;
+    let wide = group.is_multiple_of(4) && (x as usize).is_multiple_of(16);
     let mut at = piece * PIECE + 4 * g.lane();
     let mut all = 0.0;
     while at < end {

@@ -88,7 +88,7 @@ impl Fold for Max {
 #[inline(always)]
 unsafe fn share<G: Gpu, F: Fold>(g: G, n: u32, x: *const f32, thread: u32, threads: u32) -> f32 {
     let (n, thread, threads) = (n as usize, thread as usize, threads as usize);
-    let fours = if x as usize % 16 == 0 { n / 4 } else { 0 };
+    let fours = if (x as usize).is_multiple_of(16) { n / 4 } else { 0 };
     let mut sums = [[F::START; 4]; 4];
     let mut i = thread;
     while i + 3 * threads < fours {
@@ -184,7 +184,7 @@ pub unsafe fn row_sums<G: Gpu>(g: G, rows: u32, columns: u32, x: *const f32, out
 pub unsafe fn column_sums<G: Gpu>(g: G, rows: u32, columns: u32, x: *const f32, out: *mut f32) {
     let (thread, line) = (g.thread(), g.thread() / (COLUMNS / 4));
     let column = g.block()[0] * COLUMNS + thread % (COLUMNS / 4) * 4;
-    let wide = columns % 4 == 0 && x as usize % 16 == 0;
+    let wide = columns.is_multiple_of(4) && (x as usize).is_multiple_of(16);
     let (rows, step) = (rows as usize, LINES as usize);
     let at = |row: usize| x.wrapping_add(row * columns as usize + column as usize);
     let mut sums = [[0.0; 4]; 4];

@@ -88,7 +88,7 @@ impl Side {
     #[inline(always)]
     fn aligned<E: Element, const BY_TERM: bool>(self) -> bool {
         let row = if BY_TERM { self.edges } else { self.terms };
-        row * E::BYTES % 16 == 0 && self.data as usize % 16 == 0
+        row * E::BYTES % 16 == 0 && (self.data as usize).is_multiple_of(16)
     }
 
     /// Where in a stage piece `part` of this thread goes, and the edge and the term of its first element.
@@ -345,7 +345,7 @@ unsafe fn finish<G: Gpu, E: Element>(g: G, left: Side, right: Side, sums: Sums<E
     let (warp_row, warp_column, lane) = (g.warp() / 4 * 64, g.warp() % 4 * 64, g.lane());
     let (m, n) = (left.edges, right.edges);
     let (row0, column0) = (left.edge0 + warp_row + lane / 4, right.edge0 + warp_column);
-    let wide = left.edge0 + ROWS <= m && right.edge0 + COLUMNS <= n && n % 4 == 0 && c as usize % 16 == 0;
+    let wide = left.edge0 + ROWS <= m && right.edge0 + COLUMNS <= n && n % 4 == 0 && (c as usize).is_multiple_of(16);
     let odd = lane % 2 == 1;
     unroll!(i in [0 1 2 3] {
         unroll!(j in [0 1 2 3 4 5 6 7] {
