@@ -414,6 +414,9 @@ fn a_gpu_that_is_not_there_is_one_error() {
         assert_eq!(stderr(&run).lines().filter(|line| line.starts_with("error:")).count(), 1);
         assert!(stderr(&run).contains("no CUDA device") && stderr(&run).contains("--backend cpu"), "{}", stderr(&run));
         assert!(run.stdout.is_empty() && !bench.path("r.gmcf").exists());
+        let run = bench.run(&["gpu-check"]);
+        assert_eq!(code(&run), exit::INPUT, "{}", stderr(&run));
+        assert!(stderr(&run).starts_with("error: no CUDA device") && stderr(&run).lines().count() == 1);
     }
 }
 

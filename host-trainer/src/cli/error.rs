@@ -107,7 +107,7 @@ pub enum CliError {
     },
     /// The backend that was asked for is not there, or did not do its work.
     Backend {
-        /// What was being done.
+        /// What was being done; empty where the device itself was asked for.
         place: String,
         /// Why it was not.
         source: BackendError,
@@ -199,8 +199,11 @@ impl CliError {
             Self::Arguments(_) => String::new(),
             Self::Usage { hint, .. } | Self::Input { hint, .. } => hint.clone(),
             Self::Io { action, source, .. } => hint_for_io(action, source.kind()).into(),
-            // One line says it all.
-            Self::Backend { source: BackendError::Unavailable { .. }, .. } => String::new(),
+            // Where the device itself was asked for, one line says it all.
+            Self::Backend { source: BackendError::Unavailable { .. }, place } if place.is_empty() => String::new(),
+            Self::Backend { source: BackendError::Unavailable { .. }, .. } => {
+                "compute on the CPU: --backend cpu".into()
+            }
             Self::Backend { source: BackendError::Memory { .. }, .. } => {
                 "free memory of the GPU, or --backend cpu".into()
             }

@@ -1,16 +1,19 @@
 //! `gmcf gpu-check`.
 
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use serde::Serialize;
 
 use super::CliError;
 use super::gpu_args::GpuCheckArgs;
 use super::output::{Bar, print, print_json};
-use crate::backend::Device;
 use crate::backend::check::timing::{Bound, Ceilings, Timing, time};
 use crate::backend::check::{Error, Random, Unit, cases};
 use crate::backend::cuda::Cuda;
+use crate::backend::{BackendError, Bits, Device};
+use crate::fit::memory::fit_packed;
+use crate::report::format::thousands;
 
 /// The report as JSON. Field names are part of the interface.
 #[derive(Serialize)]
@@ -19,6 +22,20 @@ struct Record {
     /// None where nothing was timed.
     ceilings: Option<CeilingsRecord>,
     operations: Vec<Operation>,
+    /// None where nothing was timed.
+    fits: Option<Fits>,
+}
+
+/// Position memories of many files, from bytes in the host's memory to codes and bytes in the host's memory.
+#[derive(Serialize)]
+struct Fits {
+    files: usize,
+    file_bytes: usize,
+    dimensions: u32,
+    code_bits: usize,
+    /// Whether every byte was read back from the codes.
+    exact: bool,
+    files_per_second: f64,
 }
 
 #[derive(Serialize)]
@@ -49,7 +66,7 @@ struct TimingRecord {
 }
 
 pub(super) fn run(args: &GpuCheckArgs) -> Result<(), CliError> {
-    let gpu = Cuda::open().map_err(CliError::backend("open the GPU"))?;
+    let gpu = Cuda::open().map_err(CliError::backend(""))?;
     let bar = Bar::new();
     let failed = |what: &str| CliError::backend(format!("run {what} on {}", gpu.name()));
     let ceilings = if args.check_only {
@@ -71,9 +88,13 @@ pub(super) fn run(args: &GpuCheckArgs) -> Result<(), CliError> {
         let (name, kernels) = (case.name, case.kernels);
         operations.push(Operation { name, kernels, error: found, allowed_error: allowed, within, timing });
     }
+    let fits = match ceilings {
+        Some(_) => Some(fits(&gpu, args.seed).map_err(failed("the fit of position memories"))?),
+        None => None,
+    };
     drop(bar);
     let wrong: Vec<_> = operations.iter().filter(|operation| !operation.within).map(|o| o.name).collect();
-    let report = Record { device: gpu.name(), ceilings: ceilings.as_ref().map(ceilings_record), operations };
+    let report = Record { device: gpu.name(), ceilings: ceilings.as_ref().map(ceilings_record), operations, fits };
     if args.json {
         print_json(&report)?;
     } else {
@@ -83,6 +104,26 @@ pub(super) fn run(args: &GpuCheckArgs) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::Internal { what: format!("not what the reference gives on {}: {}", report.device, wrong.join(", ")) })
+}
+
+/// Fits position memories to random files.
+fn fits(gpu: &Cuda, seed: u64) -> Result<Fits, BackendError> {
+    const FILES: usize = 1 << 14;
+    const LEN: usize = 512;
+    const DIM: u32 = 64;
+    const BITS: Bits = Bits::Eight;
+    let contents = Random::new(seed).bytes(FILES * LEN);
+    let mut seconds = [0.0; 5];
+    let mut exact = true;
+    for seconds in &mut seconds {
+        let start = Instant::now();
+        let packed = fit_packed(gpu, &contents, LEN, DIM, BITS)?;
+        *seconds = start.elapsed().as_secs_f64();
+        exact &= packed.read == contents;
+    }
+    seconds.sort_by(f64::total_cmp);
+    let files_per_second = FILES as f64 / seconds[seconds.len() / 2];
+    Ok(Fits { files: FILES, file_bytes: LEN, dimensions: DIM, code_bits: BITS.count(), exact, files_per_second })
 }
 
 fn ceilings_record(ceilings: &Ceilings) -> CeilingsRecord {
@@ -138,6 +179,18 @@ fn table(report: &Record) -> String {
             );
         }
         text.push_str(if operation.within { "\n" } else { "  WRONG\n" });
+    }
+    if let Some(fits) = &report.fits {
+        let _ = writeln!(
+            text,
+            "\nposition memories of {} files of {} bytes, {} dimensions of {} bits: {} files a second{}",
+            fits.files,
+            fits.file_bytes,
+            fits.dimensions,
+            fits.code_bits,
+            thousands(fits.files_per_second as u64),
+            if fits.exact { ", every byte read back" } else { ", and NOT read back" },
+        );
     }
     text
 }

@@ -4,7 +4,7 @@
 //! gradient descent on the cross entropy of the byte that stands there. From rows of zeros all bytes are equally likely, and
 //! the first step is the closed form `rate x (out[y] - mean(out))`.
 
-use crate::backend::{Backend, BackendError, MemoryShape};
+use crate::backend::{Backend, BackendError, Bits, MemoryShape};
 use codec_core::container::packed::pack;
 use codec_core::neural::memory::{BYTES, Memory, codes_len};
 
@@ -135,6 +135,42 @@ pub fn fit<B: Backend>(backend: &B, files: &[&[u8]], dim: u32) -> Result<Fitted,
     Ok(fitted)
 }
 
+/// Memories of many files as packed codes, and what is read from them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// Codes of all files, `[files, len, dim]`, packed the least significant first, as a GMCF file has them.
+    pub words: Vec<u32>,
+    /// The bytes that the quantised memories say, `[files, len]`.
+    pub read: Vec<u8>,
+}
+
+/// Fits memories of `dim` dimensions to files of `len` bytes that stand one behind the other in `contents`, in one step, and
+/// quantises and reads them on the backend: nothing but codes and bytes comes back.
+///
+/// # Errors
+/// Those of the backend; [`BackendError::Shape`] where `contents` are no whole files.
+pub fn fit_packed<B: Backend>(
+    backend: &B,
+    contents: &[u8],
+    len: usize,
+    dim: u32,
+    bits: Bits,
+) -> Result<Packed, BackendError> {
+    let files = contents.len() / len.max(1);
+    let shape = MemoryShape { files, len, dim: dim as usize };
+    let numbers = contents.len() * dim as usize;
+    let (out, targets) = (backend.upload(&natural(dim))?, backend.upload(contents)?);
+    let mut rows = backend.zeros(numbers)?;
+    let (mut costs, mut right) = (backend.zeros(files)?, backend.zeros(files)?);
+    backend.memory_step(shape, RATE, &out, &targets, &mut rows, &mut costs, &mut right)?;
+    let step = step_of(bits.count() as u32, RATE);
+    let (mut codes, mut read) = (backend.zeros(bits.words(numbers))?, backend.zeros(contents.len())?);
+    backend.position_codes(bits, step, &rows, &mut codes)?;
+    backend.position_values(bits, step, &codes, &mut rows)?;
+    backend.memory_read(shape, &out, &rows, &mut read)?;
+    Ok(Packed { words: backend.download(&codes)?, read: backend.download(&read)? })
+}
+
 /// Calls `each` with every file's index and its rows, `[len, dim]`. Files of equal length are fitted together, as many as
 /// fit a batch.
 ///
@@ -185,6 +221,21 @@ mod tests {
                     assert_eq!(Codes::new(&other, dim, bits), codes, "{dim} x {bits}, {factor}");
                 }
             }
+        }
+    }
+
+    /// What a backend packs is what the format has, and what it reads is the files.
+    #[test]
+    fn packed_codes_are_those_of_the_format() {
+        let files: Vec<u8> = (0..3 * 100u32).map(|i| (i * 89 + i * i / 7) as u8).collect();
+        for (bits, width) in [(Bits::One, 1), (Bits::Two, 2), (Bits::Four, 4), (Bits::Eight, 8)] {
+            let packed = fit_packed(&Cpu::new(1), &files, 100, 16, bits).unwrap();
+            assert_eq!(packed.read, files);
+            let fitted = fit(&Cpu::new(1), &[&files], 16).unwrap();
+            let mut expected = vec![0; packed.words.len() * 4];
+            pack(&Codes::new(&fitted.rows, 16, width).codes, width, &mut expected).unwrap();
+            let found: Vec<u8> = packed.words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            assert_eq!(found, expected, "{width} bits");
         }
     }
 
