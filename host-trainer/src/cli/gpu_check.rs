@@ -22,8 +22,8 @@ struct Record {
     /// None where nothing was timed.
     ceilings: Option<CeilingsRecord>,
     operations: Vec<Operation>,
-    /// None where nothing was timed.
-    fits: Option<Fits>,
+    /// Empty where nothing was timed.
+    fits: Vec<Fits>,
 }
 
 /// Position memories of many files, from bytes in the host's memory to codes and bytes in the host's memory.
@@ -88,13 +88,14 @@ pub(super) fn run(args: &GpuCheckArgs) -> Result<(), CliError> {
         let (name, kernels) = (case.name, case.kernels);
         operations.push(Operation { name, kernels, error: found, allowed_error: allowed, within, timing });
     }
-    let fits = match ceilings {
-        Some(_) => Some(fits(&gpu, args.seed).map_err(failed("the fit of position memories"))?),
-        None => None,
-    };
+    let mut fitted = Vec::new();
+    for bits in [Bits::One, Bits::Eight].into_iter().filter(|_| !args.check_only) {
+        fitted.push(fits(&gpu, bits, args.seed).map_err(failed("the fit of position memories"))?);
+    }
     drop(bar);
     let wrong: Vec<_> = operations.iter().filter(|operation| !operation.within).map(|o| o.name).collect();
-    let report = Record { device: gpu.name(), ceilings: ceilings.as_ref().map(ceilings_record), operations, fits };
+    let report =
+        Record { device: gpu.name(), ceilings: ceilings.as_ref().map(ceilings_record), operations, fits: fitted };
     if args.json {
         print_json(&report)?;
     } else {
@@ -107,23 +108,22 @@ pub(super) fn run(args: &GpuCheckArgs) -> Result<(), CliError> {
 }
 
 /// Fits position memories to random files.
-fn fits(gpu: &Cuda, seed: u64) -> Result<Fits, BackendError> {
+fn fits(gpu: &Cuda, bits: Bits, seed: u64) -> Result<Fits, BackendError> {
     const FILES: usize = 1 << 14;
     const LEN: usize = 512;
     const DIM: u32 = 64;
-    const BITS: Bits = Bits::Eight;
     let contents = Random::new(seed).bytes(FILES * LEN);
     let mut seconds = [0.0; 5];
     let mut exact = true;
     for seconds in &mut seconds {
         let start = Instant::now();
-        let packed = fit_packed(gpu, &contents, LEN, DIM, BITS)?;
+        let packed = fit_packed(gpu, &contents, LEN, DIM, bits)?;
         *seconds = start.elapsed().as_secs_f64();
         exact &= packed.read == contents;
     }
     seconds.sort_by(f64::total_cmp);
     let files_per_second = FILES as f64 / seconds[seconds.len() / 2];
-    Ok(Fits { files: FILES, file_bytes: LEN, dimensions: DIM, code_bits: BITS.count(), exact, files_per_second })
+    Ok(Fits { files: FILES, file_bytes: LEN, dimensions: DIM, code_bits: bits.count(), exact, files_per_second })
 }
 
 fn ceilings_record(ceilings: &Ceilings) -> CeilingsRecord {
@@ -180,10 +180,11 @@ fn table(report: &Record) -> String {
         }
         text.push_str(if operation.within { "\n" } else { "  WRONG\n" });
     }
-    if let Some(fits) = &report.fits {
+    text.push('\n');
+    for fits in &report.fits {
         let _ = writeln!(
             text,
-            "\nposition memories of {} files of {} bytes, {} dimensions of {} bits: {} files a second{}",
+            "position memories of {} files of {} bytes, {} dimensions of {} bits: {} files a second{}",
             fits.files,
             fits.file_bytes,
             fits.dimensions,
