@@ -50,7 +50,7 @@ pub struct Codes {
 impl Codes {
     /// Of the rows of one file, `[len, dim]`, that [`fit`] made.
     ///
-    /// The step is made from [`RATE`], not from the rows, so that every backend writes the same container: after one step
+    /// The step is made from `RATE`, not from the rows, so that every backend writes the same container: after one step
     /// each value is `RATE` or `-RATE` but for rounding, which is the middle of the outermost levels, and half a level away
     /// from the nearest threshold. More steps only move a value further out, since `out[y] - E[out]` has the sign of
     /// `out[y]` whatever the probabilities are, and it stays on its outermost level.

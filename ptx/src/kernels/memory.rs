@@ -1,6 +1,6 @@
 //! Position memories: embedding, projection, softmax and cross-entropy, forward and back, in one pass over the rows.
 //!
-//! A block takes [`TILE`] positions of a file at a time. The projection stands in shared memory, transposed, [`DEPTH`] of its
+//! A block takes [`TILE`] positions of a file at a time. The projection stands in shared memory, transposed, `DEPTH` of its
 //! columns at a time (up to that many dimensions it stays there for all files of the block). A warp holds the logits of 8
 //! positions in registers, each lane those of 8 bytes, and takes the softmax among its lanes. For the way back the warps lay
 //! their probabilities into shared memory and share out the bytes: each sums over 64 of them for the whole tile, and the four

@@ -81,7 +81,7 @@ unsafe fn share<G: Gpu>(g: G, shares: *const f32, share: f32, len: u32, i: u32, 
 }
 
 /// `out [len, len, c, c]`: `out(i, j, p, q)` = the pair's share times the sum over r of `a(r, i, p) b(r, j, q)`; `a` and `b`
-/// `[rows, len, c]`. See [`share`] for the shares.
+/// `[rows, len, c]`. For the shares see `share` below.
 #[inline(always)]
 pub unsafe fn outer_mean<G: Gpu>(
     g: G,
