@@ -1,6 +1,6 @@
 //! Attention with a bias for every pair of places.
 
-use super::{BackendError, Device, expect};
+use super::{BackendError, Device, expect, expect_all};
 
 /// The widest head.
 pub const WIDEST: usize = 128;
@@ -41,6 +41,33 @@ impl Heads {
         match inputs.bias {
             Some(bias) if !self.shares_bias(len(bias)) => expect("length of bias", len(bias), self.rows() * self.len),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses lengths that are not those of what an attention gives.
+    pub(super) fn check_out(&self, out: usize, logs: usize) -> Result<(), BackendError> {
+        expect("length of out", out, self.rows() * self.width)?;
+        expect("length of logs", logs, self.rows())
+    }
+
+    /// Refuses lengths that are not those of `d_out` and of the gradients of these inputs.
+    pub(super) fn check_back<B>(
+        &self,
+        inputs: &Inputs<'_, B>,
+        d_out: &B,
+        gradients: &Gradients<'_, B>,
+        len: impl Fn(&B) -> usize,
+    ) -> Result<(), BackendError> {
+        let numbers = self.rows() * self.width;
+        expect_all([
+            ("length of d_out", len(d_out), numbers),
+            ("length of the gradient of q", len(gradients.q), numbers),
+            ("length of the gradient of k", len(gradients.k), numbers),
+            ("length of the gradient of v", len(gradients.v), numbers),
+        ])?;
+        match &gradients.bias {
+            Some(bias) => expect("length of the gradient of bias", len(bias), inputs.bias.map_or(0, len)),
+            None => Ok(()),
         }
     }
 

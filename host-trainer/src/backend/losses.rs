@@ -1,9 +1,26 @@
 //! Losses and their gradients.
 
-use super::{BackendError, Device};
+use super::{BackendError, Device, expect, expect_all};
 
 /// Most classes of a loss.
 pub const MOST_CLASSES: usize = 1024;
+
+/// Refuses a number of classes out of range, and lengths that are not those of the logits, their gradient, the targets, the
+/// costs and what is right.
+pub(super) fn check(
+    n: usize,
+    classes: usize,
+    [logits, d_logits, targets, costs, right]: [usize; 5],
+) -> Result<(), BackendError> {
+    expect("number of classes", classes, classes.clamp(1, MOST_CLASSES))?;
+    expect_all([
+        ("length of the logits", logits, n * classes),
+        ("length of their gradient", d_logits, n * classes),
+        ("targets", targets, n),
+        ("costs", costs, n),
+        ("right", right, n),
+    ])
+}
 
 /// Losses.
 pub trait Losses: Device {

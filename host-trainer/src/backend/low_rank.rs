@@ -1,6 +1,6 @@
 //! Linear layers with a low-rank adapter beside the weights, which stay as they are.
 
-use super::{BackendError, Device, expect};
+use super::{BackendError, Device, expect, expect_all};
 
 /// Highest rank of an adapter.
 pub const MOST_RANK: usize = 64;
@@ -36,6 +36,15 @@ impl LowRankShape {
         ];
         lengths.into_iter().zip(expected).try_for_each(|(found, (what, expected))| expect(what, found, expected))
     }
+}
+
+/// Refuses gradients of down, up and x that are not as long as these, by pairs.
+pub(super) fn check_gradients([down, up, x]: [[usize; 2]; 3]) -> Result<(), BackendError> {
+    expect_all([
+        ("length of the gradient of down", down[0], down[1]),
+        ("length of the gradient of up", up[0], up[1]),
+        ("length of the gradient of x", x[0], x[1]),
+    ])
 }
 
 /// Layers with low-rank adapters (Hu et al., "LoRA", 2021). `x [rows, inputs]`, `w [outputs, inputs]`,

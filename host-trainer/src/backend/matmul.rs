@@ -1,6 +1,6 @@
 //! Products of matrices.
 
-use super::{BackendError, Device};
+use super::{BackendError, Device, expect_all};
 
 /// Which of the operands of `C = A B` stand transposed in memory. All matrices are row-major.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,11 @@ pub enum Product {
     RightTransposed,
     /// `A [k, m]`, `B [k, n]`: columns with columns, as the gradient of weights.
     LeftTransposed,
+}
+
+/// Refuses lengths of a, b and c that are not those of the sizes m, n, k.
+pub(super) fn check([m, n, k]: [usize; 3], [a, b, c]: [usize; 3]) -> Result<(), BackendError> {
+    expect_all([("length of a", a, m * k), ("length of b", b, k * n), ("length of c", c, m * n)])
 }
 
 /// Products of matrices.

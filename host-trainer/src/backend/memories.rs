@@ -32,6 +32,18 @@ impl MemoryShape {
         expect("length of the rows", rows, self.numbers())?;
         expect("number of positions", each, self.files * self.len)
     }
+
+    /// Refuses lengths that are not those of costs and counts.
+    pub(super) fn check_counts(self, costs: usize, right: usize) -> Result<(), BackendError> {
+        expect("number of costs", costs, self.files)?;
+        expect("number of counts", right, self.files)
+    }
+
+    /// Refuses lengths that are not those of the gradients of the rows and of the projection.
+    pub(super) fn check_gradients(self, d_rows: usize, d_out: usize) -> Result<(), BackendError> {
+        expect("length of the rows' gradient", d_rows, self.numbers())?;
+        expect("length of the projections' gradients", d_out, self.files * BYTES * self.dim)
+    }
 }
 
 /// Position memories. `rows` is `[files, len, dim]`, `out`, the projection that the files share, `[256, dim]`, and

@@ -18,7 +18,7 @@ mod memories;
 mod norms;
 mod optimisers;
 mod pairs;
-mod quantise;
+pub(crate) mod quantise;
 mod reductions;
 mod softmax;
 mod sparse;
@@ -175,6 +175,19 @@ impl std::fmt::Display for BackendError {
 }
 
 impl std::error::Error for BackendError {}
+
+/// Rows of a buffer of `len` elements; refuses one that is not of whole rows of `columns`, from 1.
+pub(crate) fn rows(what: &'static str, len: usize, columns: usize) -> Result<usize, BackendError> {
+    expect("number of columns", columns, columns.max(1))?;
+    let rows = len / columns;
+    expect(what, len, rows * columns)?;
+    Ok(rows)
+}
+
+/// Refuses sizes that are not what they must be: what, found, expected.
+pub(crate) fn expect_all<const N: usize>(sizes: [(&'static str, usize, usize); N]) -> Result<(), BackendError> {
+    sizes.into_iter().try_for_each(|(what, found, expected)| expect(what, found, expected))
+}
 
 /// Refuses a size that is not what it must be.
 pub(crate) fn expect(what: &'static str, found: usize, expected: usize) -> Result<(), BackendError> {

@@ -1,6 +1,49 @@
 //! Norms of rows.
 
-use super::{BackendError, Device};
+use super::{BackendError, Device, expect, expect_all, rows};
+
+/// Rows of a layer norm, where the lengths of `x`, `scale`, `shift`, `y` and `moments` are those of one.
+pub(super) fn check_layer(columns: usize, [x, scale, shift, y, moments]: [usize; 5]) -> Result<usize, BackendError> {
+    let rows = rows("length of x", x, columns)?;
+    expect_all([
+        ("length of scale", scale, columns),
+        ("length of shift", shift, columns),
+        ("length of y", y, x),
+        ("length of moments", moments, 2 * rows),
+    ])?;
+    Ok(rows)
+}
+
+/// Likewise on the way back: `x`, `scale`, `moments`, `dy`, then the gradients of `x`, `scale` and `shift`.
+pub(super) fn check_layer_back(
+    columns: usize,
+    [x, scale, moments, dy]: [usize; 4],
+    [dx, d_scale, d_shift]: [usize; 3],
+) -> Result<usize, BackendError> {
+    let rows = rows("length of x", x, columns)?;
+    expect_all([
+        ("length of scale", scale, columns),
+        ("length of moments", moments, 2 * rows),
+        ("length of dy", dy, x),
+        ("length of dx", dx, x),
+        ("length of d_scale", d_scale, columns),
+        ("length of d_shift", d_shift, columns),
+    ])?;
+    Ok(rows)
+}
+
+/// Rows of an RMS norm, where the length of what is normed and those of `others`, by name, are those of so many `factors`.
+pub(super) fn check_rms<const N: usize>(
+    columns: usize,
+    factors: usize,
+    normed: (&'static str, usize),
+    others: [(&'static str, usize); N],
+) -> Result<usize, BackendError> {
+    expect("number of columns", columns, columns.max(1))?;
+    expect(normed.0, normed.1, factors * columns)?;
+    others.into_iter().try_for_each(|(what, found)| expect(what, found, normed.1))?;
+    Ok(factors)
+}
 
 /// Norms of rows of f32. A buffer of rows is `[rows, columns]`, both from 1.
 pub trait Norms: Device {

@@ -1,6 +1,6 @@
 //! Steps of optimisers.
 
-use super::{BackendError, Device};
+use super::{BackendError, Device, expect_all};
 
 /// A step of AdamW: Adam (Kingma and Ba, 2015) with decoupled decay (Loshchilov and Hutter, 2019).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -35,6 +35,15 @@ impl AdamStep {
             *p -= rate * ((*m * first_scale) / ((*v * second_scale).sqrt() + epsilon) + decay * *p);
         }
     }
+}
+
+/// Refuses a gradient and moments that are not as long as the parameters.
+pub(super) fn check([gradient, m, v]: [usize; 3], parameters: usize) -> Result<(), BackendError> {
+    expect_all([
+        ("length of the gradient", gradient, parameters),
+        ("length of m", m, parameters),
+        ("length of v", v, parameters),
+    ])
 }
 
 /// Steps of optimisers.

@@ -55,6 +55,14 @@ pub struct Triangle {
     pub scale: f32,
 }
 
+impl Triangle {
+    /// Refuses lengths that are not those of pairs, by name.
+    pub(super) fn check<const N: usize>(&self, buffers: [(&'static str, usize); N]) -> Result<(), BackendError> {
+        let numbers = self.len * self.len * self.channels;
+        buffers.into_iter().try_for_each(|(what, found)| expect(what, found, numbers))
+    }
+}
+
 /// Operations on pairs of columns, in f32.
 pub trait Pairs: Device {
     /// `out(i, j, p, q)` = the share of the pair times the sum over the rows r of `a(r, i, p) b(r, j, q)`: `a` and `b`

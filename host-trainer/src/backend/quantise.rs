@@ -99,6 +99,17 @@ pub trait Quantise: Device {
     ) -> Result<(), BackendError>;
 }
 
+/// The code of a position memory's number, see [`Quantise::position_codes`].
+pub(crate) fn position_code(bits: u32, step: f32, x: f32) -> i8 {
+    let half = (1u32 << (bits - 1)) as f32;
+    (x / step).floor().clamp(-half, half - 1.0) as i8
+}
+
+/// The number that a code stands for, see [`Quantise::position_values`].
+pub(crate) fn position_value(step: f32, code: i8) -> f32 {
+    (f32::from(code) + 0.5) * step
+}
+
 /// Refuses what does not fit together.
 pub(crate) fn fits(bits: Bits, group: usize, x: usize, codes: usize, scales: usize) -> Result<(), BackendError> {
     super::expect("group modulo 32", group % 32, 0)?;

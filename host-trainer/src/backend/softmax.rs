@@ -1,6 +1,16 @@
 //! Shares by exponentials.
 
-use super::{BackendError, Device};
+use super::{BackendError, Device, expect, rows};
+
+/// Rows of a buffer, where it is of whole rows and `others`, by name, are as long.
+pub(super) fn check<const N: usize>(
+    columns: usize,
+    buffer: (&'static str, usize),
+    others: [(&'static str, usize); N],
+) -> Result<usize, BackendError> {
+    others.into_iter().try_for_each(|(what, found)| expect(what, found, buffer.1))?;
+    rows(buffer.0, buffer.1, columns)
+}
 
 /// Softmax of rows of f32. A buffer is `[rows, columns]`, both from 1.
 pub trait Softmax: Device {

@@ -4,6 +4,7 @@
 //! gradient descent on the cross entropy of the byte that stands there. From rows of zeros all bytes are equally likely, and
 //! the first step is the closed form `rate x (out[y] - mean(out))`.
 
+use crate::backend::quantise::position_code;
 use crate::backend::{Backend, BackendError, Bits, MemoryShape};
 use codec_core::container::packed::pack;
 use codec_core::neural::memory::{BYTES, Memory, codes_len};
@@ -32,8 +33,7 @@ pub fn step_of(bits: u32, largest: f32) -> f32 {
 
 /// The codes of `rows`: a code stands for `step` x (code + 1/2), and the outermost ones for all that lies beyond too.
 pub fn quantise(rows: &[f32], bits: u32, step: f32) -> Vec<i8> {
-    let half = (1u32 << (bits - 1)) as f32;
-    rows.iter().map(|value| (value / step).floor().clamp(-half, half - 1.0) as i8).collect()
+    rows.iter().map(|value| position_code(bits, step, *value)).collect()
 }
 
 /// Memories of files under the natural code, as integers.
@@ -103,6 +103,35 @@ impl Fitted {
     }
 }
 
+/// Memories on a backend, from rows of zeros.
+struct Fitting<'a, B: Backend> {
+    backend: &'a B,
+    shape: MemoryShape,
+    out: B::Buffer<f32>,
+    targets: B::Buffer<u8>,
+    rows: B::Buffer<f32>,
+    costs: B::Buffer<f32>,
+    right: B::Buffer<u32>,
+}
+
+impl<'a, B: Backend> Fitting<'a, B> {
+    /// For files of `len` bytes that stand one behind the other, under the natural code.
+    fn new(backend: &'a B, contents: &[u8], len: usize, dim: u32) -> Result<Self, BackendError> {
+        let files = contents.len() / len.max(1);
+        let shape = MemoryShape { files, len, dim: dim as usize };
+        let (out, targets) = (backend.upload(&natural(dim))?, backend.upload(contents)?);
+        let rows = backend.zeros(contents.len() * dim as usize)?;
+        let (costs, right) = (backend.zeros(files)?, backend.zeros(files)?);
+        Ok(Self { backend, shape, out, targets, rows, costs, right })
+    }
+
+    /// One step of gradient descent.
+    fn step(&mut self) -> Result<(), BackendError> {
+        let Self { backend, shape, out, targets, rows, costs, right } = self;
+        backend.memory_step(*shape, RATE, out, targets, rows, costs, right)
+    }
+}
+
 /// Fits memories of `dim` dimensions to files of one length, until a decoder reads all of them from codes of any width, or
 /// for [`MOST_STEPS`].
 ///
@@ -118,15 +147,11 @@ pub fn fit<B: Backend>(backend: &B, files: &[&[u8]], dim: u32) -> Result<Fitted,
     if numbers == 0 {
         return Ok(fitted);
     }
-    let shape = MemoryShape { files: files.len(), len, dim: dim as usize };
-    let out = backend.upload(&natural(dim))?;
-    let targets = backend.upload(&files.concat())?;
-    let mut rows = backend.zeros(numbers)?;
-    let (mut costs, mut right) = (backend.zeros(files.len())?, backend.zeros(files.len())?);
+    let mut fitting = Fitting::new(backend, &files.concat(), len, dim)?;
     while fitted.steps < MOST_STEPS {
-        backend.memory_step(shape, RATE, &out, &targets, &mut rows, &mut costs, &mut right)?;
+        fitting.step()?;
         fitted.steps += 1;
-        fitted.rows = backend.download(&rows)?;
+        fitted.rows = backend.download(&fitting.rows)?;
         let is_right = |(rows, file): (&[f32], &&[u8])| BITS.iter().all(|bits| Codes::new(rows, dim, *bits).says(file));
         if fitted.by_file(files.len()).zip(files).all(is_right) {
             break;
@@ -156,15 +181,12 @@ pub fn fit_packed<B: Backend>(
     dim: u32,
     bits: Bits,
 ) -> Result<Packed, BackendError> {
-    let files = contents.len() / len.max(1);
-    let shape = MemoryShape { files, len, dim: dim as usize };
-    let numbers = contents.len() * dim as usize;
-    let (out, targets) = (backend.upload(&natural(dim))?, backend.upload(contents)?);
-    let mut rows = backend.zeros(numbers)?;
-    let (mut costs, mut right) = (backend.zeros(files)?, backend.zeros(files)?);
-    backend.memory_step(shape, RATE, &out, &targets, &mut rows, &mut costs, &mut right)?;
+    let mut fitting = Fitting::new(backend, contents, len, dim)?;
+    fitting.step()?;
+    let Fitting { shape, out, mut rows, .. } = fitting;
     let step = step_of(bits.count() as u32, RATE);
-    let (mut codes, mut read) = (backend.zeros(bits.words(numbers))?, backend.zeros(contents.len())?);
+    let words = bits.words(contents.len() * dim as usize);
+    let (mut codes, mut read) = (backend.zeros(words)?, backend.zeros(contents.len())?);
     backend.position_codes(bits, step, &rows, &mut codes)?;
     backend.position_values(bits, step, &codes, &mut rows)?;
     backend.memory_read(shape, &out, &rows, &mut read)?;

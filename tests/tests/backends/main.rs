@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use host_trainer::backend::check::{Random, Unit, cases};
 use host_trainer::backend::cpu::Cpu;
 use host_trainer::backend::cuda::Cuda;
-use host_trainer::backend::{Backend, BackendError};
+use host_trainer::backend::{Backend, BackendError, Device, Norms, Softmax};
 
 /// Operations that a backend does not run, and why.
 const SKIPPED: &[(&str, &str)] = &[];
@@ -53,10 +53,9 @@ fn operations_on_the_simulated_gpu() {
         let checked = host_trainer::cli::run(["gmcf", "gpu-check", "--check-only"]);
         return checked.unwrap_or_else(|error| panic!("{}", error.message()));
     }
-    let output = with_driver("operations_on_the_simulated_gpu", &driver());
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    let text = simulated("operations_on_the_simulated_gpu");
     println!("{text}");
-    assert!(output.status.success() && text.contains("simulated device") && !text.contains("WRONG"), "{text}");
+    assert!(text.contains("simulated device") && !text.contains("WRONG"), "{text}");
     for case in cases::<Cpu>() {
         assert!(text.contains(case.name), "{} did not run: {text}", case.name);
     }
@@ -88,9 +87,31 @@ fn ceilings_of_the_simulated_gpu() {
         );
         return;
     }
-    let output = with_driver("ceilings_of_the_simulated_gpu", &driver());
-    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    simulated("ceilings_of_the_simulated_gpu");
+}
+
+/// What the device has no room for, and what kernels cannot count, is an error.
+#[test]
+fn memory_that_is_not_there_is_refused() {
+    if std::env::var_os("GMCF_SIMULATED_DRIVER").is_some() {
+        let gpu = Cuda::open().expect("the simulated driver has a device");
+        let refused = gpu.zeros::<f32>(1 << 29).err();
+        assert!(matches!(refused, Some(BackendError::Memory { requested, .. }) if requested == 1 << 31), "{refused:?}");
+        let refused = gpu.zeros::<u8>(1 << 32).err();
+        assert!(matches!(refused, Some(BackendError::Shape { found, .. }) if found == 1 << 32), "{refused:?}");
+        assert_eq!(gpu.download(&gpu.upload(&[1u8, 2]).unwrap()).unwrap(), [1, 2]);
+        return;
+    }
+    simulated("memory_that_is_not_there_is_refused");
+}
+
+/// Rows of no columns are refused like any other shape that no operation has.
+#[test]
+fn rows_without_columns_are_refused() {
+    let (cpu, x, mut y) = (Cpu::new(1), vec![1.0; 4], vec![0.0; 4]);
+    for refused in [cpu.softmax_rows(0, &x, &mut y), cpu.rms_norm(0, 1e-6, &x, &mut vec![0.0; 4], &mut y)] {
+        assert!(matches!(refused, Err(BackendError::Shape { what: "number of columns", .. })), "{refused:?}");
+    }
 }
 
 /// Where there is no driver, the same program says so in one line and goes on.
@@ -104,6 +125,14 @@ fn without_a_driver_there_is_an_error_and_no_crash() {
     }
     let output = with_driver("without_a_driver_there_is_an_error_and_no_crash", &PathBuf::from("/nonexistent"));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// Runs test `name` of this program in a child with the simulated driver, and sees that it passes; what it prints.
+fn simulated(name: &str) -> String {
+    let output = with_driver(name, &driver());
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    text.into_owned()
 }
 
 /// Runs test `name` of this program in a child whose driver lies in `folder`.

@@ -2,7 +2,7 @@
 
 use super::Cpu;
 use super::matmul::view;
-use crate::backend::{Attention, BackendError, Gradients, Heads, Inputs, expect};
+use crate::backend::{Attention, BackendError, Gradients, Heads, Inputs};
 use crate::train::neural::layers::{dot, linear};
 use ndarray::ArrayViewMut2;
 use ndarray::linalg::general_mat_mul;
@@ -83,8 +83,7 @@ impl Attention for Cpu {
     ) -> Result<(), BackendError> {
         sizes.check(inputs, Vec::len)?;
         let (len, width) = (sizes.len, sizes.width);
-        expect("length of out", out.len(), sizes.rows() * width)?;
-        expect("length of logs", logs.len(), sizes.rows())?;
+        sizes.check_out(out.len(), logs.len())?;
         self.rows(logs, len, |first, logs| {
             for (index, logs) in (first..).zip(logs.chunks_exact_mut(len)) {
                 let scores = Head::new(sizes, inputs, index).scores();
@@ -116,15 +115,8 @@ impl Attention for Cpu {
         sizes.check(inputs, Vec::len)?;
         let (len, width) = (sizes.len, sizes.width);
         let numbers = len * width;
-        expect("length of out", out.len(), sizes.rows() * width)?;
-        expect("length of logs", logs.len(), sizes.rows())?;
-        expect("length of d_out", d_out.len(), out.len())?;
-        expect("length of the gradient of q", gradients.q.len(), out.len())?;
-        expect("length of the gradient of k", gradients.k.len(), out.len())?;
-        expect("length of the gradient of v", gradients.v.len(), out.len())?;
-        if let Some(bias) = &gradients.bias {
-            expect("length of the gradient of bias", bias.len(), inputs.bias.map_or(0, Vec::len))?;
-        }
+        sizes.check_out(out.len(), logs.len())?;
+        sizes.check_back(inputs, d_out, gradients, Vec::len)?;
         let shares = |index: usize| Head::new(sizes, inputs, index).shares(&logs[index * len..][..len]);
         let slopes = |index: usize| {
             let (out, d_out) = (&out[index * numbers..][..numbers], &d_out[index * numbers..][..numbers]);

@@ -13,15 +13,15 @@ fn sigmoid(x: f32) -> f32 {
 
 impl Cpu {
     /// `y[i] = function(i)`.
-    fn each(&self, y: &mut [f32], function: impl Fn(usize) -> f32 + Sync) {
-        self.rows(y, 1, |first, y| y.iter_mut().enumerate().for_each(|(i, y)| *y = function(first + i)));
+    pub(super) fn fill(&self, y: &mut [f32], function: impl Fn(usize) -> f32 + Sync) {
+        self.rows(y, 1, |first, y| (first..).zip(y).for_each(|(i, y)| *y = function(i)));
     }
 }
 
 impl Gates for Cpu {
     fn gelu(&self, x: &Vec<f32>, y: &mut Vec<f32>) -> Result<(), BackendError> {
         expect("length of x", x.len(), y.len())?;
-        self.each(y, |i| {
+        self.fill(y, |i| {
             let x = x[i];
             0.5 * x * (1.0 + (GELU[0] * (x + GELU[1] * x * x * x)).tanh())
         });
@@ -31,7 +31,7 @@ impl Gates for Cpu {
     fn gelu_gradient(&self, x: &Vec<f32>, d_y: &Vec<f32>, d_x: &mut Vec<f32>) -> Result<(), BackendError> {
         expect("length of x", x.len(), d_x.len())?;
         expect("length of d_y", d_y.len(), d_x.len())?;
-        self.each(d_x, |i| {
+        self.fill(d_x, |i| {
             let x = x[i];
             let tanh = (GELU[0] * (x + GELU[1] * x * x * x)).tanh();
             let inner = GELU[0] * (1.0 + 3.0 * GELU[1] * x * x);
@@ -43,7 +43,7 @@ impl Gates for Cpu {
     fn sigmoid_gate(&self, x: &Vec<f32>, gate: &Vec<f32>, y: &mut Vec<f32>) -> Result<(), BackendError> {
         expect("length of x", x.len(), y.len())?;
         expect("length of the gate", gate.len(), y.len())?;
-        self.each(y, |i| x[i] * sigmoid(gate[i]));
+        self.fill(y, |i| x[i] * sigmoid(gate[i]));
         Ok(())
     }
 
@@ -61,8 +61,8 @@ impl Gates for Cpu {
             expect(what, found, d_x.len())?;
         }
         expect("length of d_gate", d_gate.len(), d_x.len())?;
-        self.each(d_x, |i| d_y[i] * sigmoid(gate[i]));
-        self.each(d_gate, |i| {
+        self.fill(d_x, |i| d_y[i] * sigmoid(gate[i]));
+        self.fill(d_gate, |i| {
             let s = sigmoid(gate[i]);
             d_y[i] * x[i] * s * (1.0 - s)
         });
@@ -71,7 +71,7 @@ impl Gates for Cpu {
 
     fn clipped_relu(&self, largest: f32, x: &Vec<f32>, y: &mut Vec<f32>) -> Result<(), BackendError> {
         expect("length of x", x.len(), y.len())?;
-        self.each(y, |i| x[i].max(0.0).min(largest));
+        self.fill(y, |i| x[i].max(0.0).min(largest));
         Ok(())
     }
 
@@ -84,7 +84,7 @@ impl Gates for Cpu {
     ) -> Result<(), BackendError> {
         expect("length of x", x.len(), d_x.len())?;
         expect("length of d_y", d_y.len(), d_x.len())?;
-        self.each(d_x, |i| if x[i] > 0.0 && x[i] < largest { d_y[i] } else { 0.0 });
+        self.fill(d_x, |i| if x[i] > 0.0 && x[i] < largest { d_y[i] } else { 0.0 });
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! Layers with low-rank adapters on the CPU: products, one after another.
 
 use super::Cpu;
-use crate::backend::{BackendError, LowRank, LowRankShape, Matmul, Product, Vectors, expect};
+use crate::backend::low_rank::check_gradients;
+use crate::backend::{BackendError, LowRank, LowRankShape, Matmul, Product, Vectors};
 
 impl LowRank for Cpu {
     fn low_rank(
@@ -39,9 +40,7 @@ impl LowRank for Cpu {
         d_x: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
         shape.check([x.len(), w.len(), down.len(), up.len(), inner.len(), d_y.len()])?;
-        expect("length of the gradient of down", d_down.len(), down.len())?;
-        expect("length of the gradient of up", d_up.len(), up.len())?;
-        expect("length of the gradient of x", d_x.len(), x.len())?;
+        check_gradients([[d_down.len(), down.len()], [d_up.len(), up.len()], [d_x.len(), x.len()]])?;
         let LowRankShape { rows, inputs, outputs, rank } = shape;
         let mut d_inner = vec![0.0; inner.len()];
         self.matmul(Product::Plain, [rows, rank, outputs], d_y, up, &mut d_inner)?;

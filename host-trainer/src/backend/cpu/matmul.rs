@@ -1,6 +1,7 @@
 //! Products of matrices on the CPU: `matrixmultiply`, by rows in threads.
 
 use super::Cpu;
+use crate::backend::matmul::check;
 use crate::backend::{BackendError, Matmul, Product, expect};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
@@ -20,9 +21,7 @@ impl Matmul for Cpu {
         b: &Vec<f32>,
         c: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of a", a.len(), m * k)?;
-        expect("length of b", b.len(), k * n)?;
-        expect("length of c", c.len(), m * n)?;
+        check([m, n, k], [a.len(), b.len(), c.len()])?;
         let right = match product {
             Product::RightTransposed => view(b, n, k).reversed_axes(),
             Product::Plain | Product::LeftTransposed => view(b, k, n),
@@ -59,9 +58,7 @@ impl Matmul for Cpu {
     }
 
     fn matmul_i8(&self, [m, n, k]: [usize; 3], a: &Vec<i8>, b: &Vec<i8>, c: &mut Vec<i32>) -> Result<(), BackendError> {
-        expect("length of a", a.len(), m * k)?;
-        expect("length of b", b.len(), n * k)?;
-        expect("length of c", c.len(), m * n)?;
+        check([m, n, k], [a.len(), b.len(), c.len()])?;
         self.rows(c, n, |first, c| {
             for (i, c) in (first..).zip(c.chunks_mut(n)) {
                 for (j, c) in c.iter_mut().enumerate() {

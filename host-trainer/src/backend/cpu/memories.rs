@@ -1,10 +1,10 @@
 //! Position memories on the CPU: files in threads, some positions at a time.
 
 use super::Cpu;
-use super::losses::cross_entropy;
+use super::losses::{cross_entropy, largest};
 use super::matmul::view;
 use crate::backend::memories::BYTES;
-use crate::backend::{BackendError, Memories, MemoryShape, expect};
+use crate::backend::{BackendError, Memories, MemoryShape};
 use ndarray::linalg::general_mat_mul;
 use ndarray::{ArrayView2, ArrayViewMut2};
 
@@ -36,24 +36,6 @@ fn costs(logits: &mut [f32], targets: &[u8]) -> (f32, u32) {
     })
 }
 
-impl Cpu {
-    /// Calls `work` with every file, and with room for the logits of some positions.
-    fn files<F: Send>(&self, files: impl Iterator<Item = F>, work: impl Fn(F, &mut Vec<f32>) + Sync) {
-        let mut files: Vec<F> = files.collect();
-        let share = files.len().div_ceil(self.threads);
-        std::thread::scope(|scope| {
-            while !files.is_empty() {
-                let part = files.split_off(files.len().saturating_sub(share));
-                let work = &work;
-                scope.spawn(move || {
-                    let mut scratch = Vec::new();
-                    part.into_iter().for_each(|file| work(file, &mut scratch));
-                });
-            }
-        });
-    }
-}
-
 impl Memories for Cpu {
     fn memory_step(
         &self,
@@ -66,11 +48,10 @@ impl Memories for Cpu {
         right: &mut Vec<u32>,
     ) -> Result<(), BackendError> {
         shape.check(out.len(), rows.len(), targets.len())?;
-        expect("number of costs", file_costs.len(), shape.files)?;
-        expect("number of counts", right.len(), shape.files)?;
+        shape.check_counts(file_costs.len(), right.len())?;
         let MemoryShape { len, dim, .. } = shape;
         let files = rows.chunks_mut(len * dim).zip(targets.chunks(len)).zip(file_costs).zip(right);
-        self.files(files, |(((rows, targets), cost), right), scratch| {
+        self.each_of(files, |(((rows, targets), cost), right), scratch| {
             (*cost, *right) = (0.0, 0);
             for (rows, targets) in rows.chunks_mut(TILE * dim).zip(targets.chunks(TILE)) {
                 let logits = logits(out, rows, dim, scratch);
@@ -92,11 +73,10 @@ impl Memories for Cpu {
         right: &mut Vec<u32>,
     ) -> Result<(), BackendError> {
         shape.check(out.len(), rows.len(), targets.len())?;
-        expect("number of costs", file_costs.len(), shape.files)?;
-        expect("number of counts", right.len(), shape.files)?;
+        shape.check_counts(file_costs.len(), right.len())?;
         let MemoryShape { len, dim, .. } = shape;
         let files = rows.chunks(len * dim).zip(targets.chunks(len)).zip(file_costs).zip(right);
-        self.files(files, |(((rows, targets), cost), right), scratch| {
+        self.each_of(files, |(((rows, targets), cost), right), scratch| {
             (*cost, *right) = (0.0, 0);
             for (rows, targets) in rows.chunks(TILE * dim).zip(targets.chunks(TILE)) {
                 let (nats, hits) = costs(logits(out, rows, dim, scratch), targets);
@@ -116,12 +96,11 @@ impl Memories for Cpu {
         d_out: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
         shape.check(out.len(), rows.len(), targets.len())?;
-        expect("length of the rows' gradient", d_rows.len(), rows.len())?;
-        expect("length of the projections' gradients", d_out.len(), shape.files * out.len())?;
+        shape.check_gradients(d_rows.len(), d_out.len())?;
         let MemoryShape { len, dim, .. } = shape;
         let files = rows.chunks(len * dim).zip(targets.chunks(len));
         let gradients = d_rows.chunks_mut(len * dim).zip(d_out.chunks_mut(BYTES * dim));
-        self.files(files.zip(gradients), |((rows, targets), (d_rows, d_out)), scratch| {
+        self.each_of(files.zip(gradients), |((rows, targets), (d_rows, d_out)), scratch| {
             d_out.fill(0.0);
             // A NaN would outlive a factor of 0.
             d_rows.fill(0.0);
@@ -152,8 +131,7 @@ impl Memories for Cpu {
             for (bytes, rows) in bytes.chunks_mut(TILE).zip(rows.chunks(TILE * dim)) {
                 let logits = logits(out, rows, dim, &mut scratch);
                 for (byte, logits) in bytes.iter_mut().zip(logits.chunks(BYTES)) {
-                    let first_of_largest = |best: usize, class| if logits[class] > logits[best] { class } else { best };
-                    *byte = (0..BYTES).fold(0, first_of_largest) as u8;
+                    *byte = largest(logits) as u8;
                 }
             }
         });

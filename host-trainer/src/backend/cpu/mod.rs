@@ -30,6 +30,22 @@ impl Cpu {
         Self { threads: threads.max(1) }
     }
 
+    /// Calls `work` with every item, and with what it may keep from one to the next: each thread has its own of that.
+    pub(super) fn each_of<F: Send, S: Default>(&self, items: impl Iterator<Item = F>, work: impl Fn(F, &mut S) + Sync) {
+        let mut items: Vec<F> = items.collect();
+        let share = items.len().div_ceil(self.threads);
+        std::thread::scope(|scope| {
+            while !items.is_empty() {
+                let part = items.split_off(items.len().saturating_sub(share));
+                let work = &work;
+                scope.spawn(move || {
+                    let mut kept = S::default();
+                    part.into_iter().for_each(|item| work(item, &mut kept));
+                });
+            }
+        });
+    }
+
     /// Cuts `out` into as many runs of whole rows as there are threads, and calls `work` with the first row and the rows of
     /// each.
     pub(super) fn rows<T: Send>(&self, out: &mut [T], columns: usize, work: impl Fn(usize, &mut [T]) + Sync) {

@@ -1,7 +1,8 @@
 //! Norms of rows on the CPU.
 
 use super::Cpu;
-use crate::backend::{BackendError, Norms, expect};
+use crate::backend::norms::{check_layer, check_layer_back, check_rms};
+use crate::backend::{BackendError, Norms};
 use crate::train::neural::layers;
 
 impl Norms for Cpu {
@@ -15,12 +16,7 @@ impl Norms for Cpu {
         y: &mut Vec<f32>,
         moments: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        let rows = x.len() / columns;
-        expect("length of x", x.len(), rows * columns)?;
-        expect("length of scale", scale.len(), columns)?;
-        expect("length of shift", shift.len(), columns)?;
-        expect("length of y", y.len(), x.len())?;
-        expect("length of moments", moments.len(), 2 * rows)?;
+        check_layer(columns, [x.len(), scale.len(), shift.len(), y.len(), moments.len()])?;
         self.rows(moments, 2, |first, moments| {
             for (moments, x) in moments.chunks_exact_mut(2).zip(x[first * columns..].chunks_exact(columns)) {
                 let mean = x.iter().sum::<f32>() / columns as f32;
@@ -50,14 +46,8 @@ impl Norms for Cpu {
         d_scale: &mut Vec<f32>,
         d_shift: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        let rows = x.len() / columns;
-        expect("length of x", x.len(), rows * columns)?;
-        expect("length of scale", scale.len(), columns)?;
-        expect("length of moments", moments.len(), 2 * rows)?;
-        expect("length of dy", dy.len(), x.len())?;
-        expect("length of dx", dx.len(), x.len())?;
-        expect("length of d_scale", d_scale.len(), columns)?;
-        expect("length of d_shift", d_shift.len(), columns)?;
+        let inputs = [x.len(), scale.len(), moments.len(), dy.len()];
+        let rows = check_layer_back(columns, inputs, [dx.len(), d_scale.len(), d_shift.len()])?;
         self.rows(dx, columns, |first, dx| {
             for (row, dx) in (first..).zip(dx.chunks_exact_mut(columns)) {
                 let (x, dy) = (&x[row * columns..][..columns], &dy[row * columns..][..columns]);
@@ -96,8 +86,7 @@ impl Norms for Cpu {
         y: &mut Vec<f32>,
         factors: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of x", x.len(), factors.len() * columns)?;
-        expect("length of y", y.len(), x.len())?;
+        check_rms(columns, factors.len(), ("length of x", x.len()), [("length of y", y.len())])?;
         self.rows(factors, 1, |first, factors| {
             for (factor, x) in factors.iter_mut().zip(x[first * columns..].chunks_exact(columns)) {
                 *factor = layers::rms_factor(x, epsilon);
@@ -120,9 +109,8 @@ impl Norms for Cpu {
         dy: &Vec<f32>,
         dx: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of y", y.len(), factors.len() * columns)?;
-        expect("length of dy", dy.len(), y.len())?;
-        expect("length of dx", dx.len(), y.len())?;
+        let others = [("length of dy", dy.len()), ("length of dx", dx.len())];
+        check_rms(columns, factors.len(), ("length of y", y.len()), others)?;
         self.rows(dx, columns, |first, dx| {
             for (row, dx) in (first..).zip(dx.chunks_exact_mut(columns)) {
                 let at = row * columns..(row + 1) * columns;

@@ -1,7 +1,8 @@
 //! Steps of optimisers on the CPU.
 
 use super::Cpu;
-use crate::backend::{AdamStep, BackendError, Optimisers, expect};
+use crate::backend::optimisers::check;
+use crate::backend::{AdamStep, BackendError, Optimisers};
 
 impl Optimisers for Cpu {
     fn adam_step(
@@ -12,9 +13,7 @@ impl Optimisers for Cpu {
         v: &mut Vec<f32>,
         parameters: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of the gradient", gradient.len(), parameters.len())?;
-        expect("length of m", m.len(), parameters.len())?;
-        expect("length of v", v.len(), parameters.len())?;
+        check([gradient.len(), m.len(), v.len()], parameters.len())?;
         let share = parameters.len().div_ceil(self.threads).max(1);
         let moments = m.chunks_mut(share).zip(v.chunks_mut(share));
         let parts = parameters.chunks_mut(share).zip(gradient.chunks(share)).zip(moments);

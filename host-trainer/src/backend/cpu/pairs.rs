@@ -85,9 +85,7 @@ impl Pairs for Cpu {
 
     fn triangle(&self, rules: &Triangle, a: &Vec<f32>, b: &Vec<f32>, out: &mut Vec<f32>) -> Result<(), BackendError> {
         let (len, c) = (rules.len, rules.channels);
-        expect("length of a", a.len(), len * len * c)?;
-        expect("length of b", b.len(), len * len * c)?;
-        expect("length of out", out.len(), len * len * c)?;
+        rules.check([("length of a", a.len()), ("length of b", b.len()), ("length of out", out.len())])?;
         self.rows(out, len * c, |first, out| {
             for (i, out) in (first..).zip(out.chunks_exact_mut(len * c)) {
                 for (j, out) in out.chunks_exact_mut(c).enumerate() {
@@ -108,9 +106,9 @@ impl Pairs for Cpu {
         [d_a, d_b]: [&mut Vec<f32>; 2],
     ) -> Result<(), BackendError> {
         let (len, c) = (rules.len, rules.channels);
-        for found in [a.len(), b.len(), d_out.len(), d_a.len(), d_b.len()] {
-            expect("length of a buffer of pairs", found, len * len * c)?;
-        }
+        rules.check(
+            [a.len(), b.len(), d_out.len(), d_a.len(), d_b.len()].map(|len| ("length of a buffer of pairs", len)),
+        )?;
         self.rows(d_a, len * c, |first, d_a| {
             for (i, d_a) in (first..).zip(d_a.chunks_exact_mut(len * c)) {
                 for (k, d_a) in d_a.chunks_exact_mut(c).enumerate() {

@@ -1,7 +1,7 @@
 //! Floats to packed codes, and back, on the CPU.
 
 use super::Cpu;
-use crate::backend::quantise::{PIECE, fits};
+use crate::backend::quantise::{PIECE, fits, position_code, position_value};
 use crate::backend::{BackendError, Bits, Quantise, expect};
 
 /// The sum of the magnitudes of a piece, in the order that [`Quantise::quantise`] gives.
@@ -41,11 +41,6 @@ fn code(bits: Bits, scale: f32, x: f32) -> i32 {
     }
 }
 
-fn position(bits: Bits, step: f32, x: f32) -> i32 {
-    let half = (1 << (bits.count() - 1)) as f32;
-    (x / step).floor().clamp(-half, half - 1.0) as i32
-}
-
 /// Code `i` of packed ones, with its sign.
 fn unpacked(bits: Bits, codes: &[u32], i: usize) -> i32 {
     let (count, at) = (bits.count(), i * bits.count());
@@ -63,11 +58,6 @@ impl Cpu {
                 *word = numbers.fold(0, |word, i| word | bits(i) << (i % a_word * count));
             }
         });
-    }
-
-    /// Fills `out` with what `value` gives for each index.
-    fn fill(&self, out: &mut [f32], value: impl Fn(usize) -> f32 + Sync) {
-        self.rows(out, 1, |first, out| (first..).zip(out).for_each(|(i, out)| *out = value(i)));
     }
 }
 
@@ -105,13 +95,13 @@ impl Quantise for Cpu {
 
     fn position_codes(&self, bits: Bits, step: f32, x: &Vec<f32>, codes: &mut Vec<u32>) -> Result<(), BackendError> {
         expect("words of codes", codes.len(), bits.words(x.len()))?;
-        self.pack(bits, x.len(), codes, |i| position(bits, step, x[i]));
+        self.pack(bits, x.len(), codes, |i| position_code(bits.count() as u32, step, x[i]).into());
         Ok(())
     }
 
     fn position_values(&self, bits: Bits, step: f32, codes: &Vec<u32>, out: &mut Vec<f32>) -> Result<(), BackendError> {
         expect("words of codes", codes.len(), bits.words(out.len()))?;
-        self.fill(out, |i| (unpacked(bits, codes, i) as f32 + 0.5) * step);
+        self.fill(out, |i| position_value(step, unpacked(bits, codes, i) as i8));
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 //! Shares by exponentials on the CPU.
 
 use super::Cpu;
-use crate::backend::{BackendError, Softmax, expect};
+use crate::backend::softmax::check;
+use crate::backend::{BackendError, Softmax};
 use crate::train::neural::layers;
 
 impl Softmax for Cpu {
     fn softmax_rows(&self, columns: usize, x: &Vec<f32>, y: &mut Vec<f32>) -> Result<(), BackendError> {
-        expect("length of x", x.len(), x.len() / columns * columns)?;
-        expect("length of y", y.len(), x.len())?;
+        check(columns, ("length of x", x.len()), [("length of y", y.len())])?;
         self.rows(y, columns, |first, y| {
             y.copy_from_slice(&x[first * columns..][..y.len()]);
             y.chunks_exact_mut(columns).for_each(layers::softmax);
@@ -22,9 +22,7 @@ impl Softmax for Cpu {
         dy: &Vec<f32>,
         dx: &mut Vec<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of y", y.len(), y.len() / columns * columns)?;
-        expect("length of dy", dy.len(), y.len())?;
-        expect("length of dx", dx.len(), y.len())?;
+        check(columns, ("length of y", y.len()), [("length of dy", dy.len()), ("length of dx", dx.len())])?;
         self.rows(dx, columns, |first, dx| {
             dx.copy_from_slice(&dy[first * columns..][..dx.len()]);
             for (y, dx) in y[first * columns..].chunks_exact(columns).zip(dx.chunks_exact_mut(columns)) {

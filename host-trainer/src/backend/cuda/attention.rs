@@ -1,7 +1,7 @@
 //! Attention on a GPU.
 
 use super::{Cuda, CudaBuffer};
-use crate::backend::{Attention, BackendError, Gradients, Heads, Inputs, expect};
+use crate::backend::{Attention, BackendError, Gradients, Heads, Inputs};
 use ptx::list::{Address, launch};
 
 /// The kernel for heads of a width.
@@ -29,8 +29,7 @@ impl Attention for Cuda {
         logs: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         heads.check(inputs, CudaBuffer::len)?;
-        expect("length of out", out.len(), heads.rows() * heads.width)?;
-        expect("length of logs", logs.len(), heads.rows())?;
+        heads.check_out(out.len(), logs.len())?;
         let shared = inputs.bias.is_some_and(|bias| heads.shares_bias(bias.len()));
         let kernel = by_width!(heads.width, attention_32, attention_64, attention_128);
         let launch = kernel(
@@ -62,16 +61,8 @@ impl Attention for Cuda {
         gradients: &mut Gradients<'_, CudaBuffer<f32>>,
     ) -> Result<(), BackendError> {
         heads.check(inputs, CudaBuffer::len)?;
-        let numbers = heads.rows() * heads.width;
-        expect("length of out", out.len(), numbers)?;
-        expect("length of logs", logs.len(), heads.rows())?;
-        expect("length of d_out", d_out.len(), numbers)?;
-        expect("length of the gradient of q", gradients.q.len(), numbers)?;
-        expect("length of the gradient of k", gradients.k.len(), numbers)?;
-        expect("length of the gradient of v", gradients.v.len(), numbers)?;
-        if let Some(bias) = &gradients.bias {
-            expect("length of the gradient of bias", bias.len(), inputs.bias.map_or(0, CudaBuffer::len))?;
-        }
+        heads.check_out(out.len(), logs.len())?;
+        heads.check_back(inputs, d_out, gradients, CudaBuffer::len)?;
         let (batch, count) = (heads.batch as u32, heads.heads as u32);
         let (len, width, causal) = (heads.len as u32, heads.width as u32, u32::from(heads.causal));
         let shared = inputs.bias.is_some_and(|bias| heads.shares_bias(bias.len()));

@@ -1,8 +1,8 @@
 //! Losses on a GPU.
 
 use super::{Cuda, CudaBuffer};
-use crate::backend::losses::MOST_CLASSES;
-use crate::backend::{BackendError, Losses, expect};
+use crate::backend::losses::check;
+use crate::backend::{BackendError, Losses};
 use ptx::list::launch;
 
 impl Losses for Cuda {
@@ -16,12 +16,7 @@ impl Losses for Cuda {
         right: &mut CudaBuffer<u32>,
         d_logits: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        expect("number of classes", classes, classes.clamp(1, MOST_CLASSES))?;
-        expect("length of the logits", logits.len(), n * classes)?;
-        expect("length of their gradient", d_logits.len(), n * classes)?;
-        for (what, found) in [("targets", targets.len()), ("costs", costs.len()), ("right", right.len())] {
-            expect(what, found, n)?;
-        }
+        check(n, classes, [logits.len(), d_logits.len(), targets.len(), costs.len(), right.len()])?;
         if n == 0 {
             return Ok(());
         }

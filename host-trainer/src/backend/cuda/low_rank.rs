@@ -1,7 +1,8 @@
 //! Layers with low-rank adapters on a GPU: the wide products are [`Matmul`]'s, the narrow ones have kernels of their own.
 
 use super::{Cuda, CudaBuffer};
-use crate::backend::{BackendError, LowRank, LowRankShape, Matmul, Product, expect};
+use crate::backend::low_rank::check_gradients;
+use crate::backend::{BackendError, LowRank, LowRankShape, Matmul, Product};
 use ptx::kernels::low_rank::{GRADIENT_COLUMNS, GRADIENT_ROWS, NARROW};
 use ptx::list::launch;
 
@@ -88,9 +89,7 @@ impl LowRank for Cuda {
         d_x: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         shape.check([x.len(), w.len(), down.len(), up.len(), inner.len(), d_y.len()])?;
-        expect("length of the gradient of down", d_down.len(), down.len())?;
-        expect("length of the gradient of up", d_up.len(), up.len())?;
-        expect("length of the gradient of x", d_x.len(), x.len())?;
+        check_gradients([[d_down.len(), down.len()], [d_up.len(), up.len()], [d_x.len(), x.len()]])?;
         let LowRankShape { rows, inputs, outputs, rank } = shape;
         self.matmul(Product::Plain, [rows, inputs, outputs], d_y, w, d_x)?;
         let by_rank = self.transposed([outputs, rank], up)?;

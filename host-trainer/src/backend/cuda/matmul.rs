@@ -1,6 +1,7 @@
 //! Products of matrices on a GPU.
 
-use super::{Cuda, CudaBuffer, counted};
+use super::{Cuda, CudaBuffer};
+use crate::backend::matmul::check;
 use crate::backend::{BackendError, Matmul, Product, expect};
 use ptx::list::launch;
 
@@ -13,9 +14,7 @@ impl Matmul for Cuda {
         b: &CudaBuffer<f32>,
         c: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of a", a.len(), m * k)?;
-        expect("length of b", b.len(), k * n)?;
-        expect("length of c", c.len(), m * n)?;
+        check([m, n, k], [a.len(), b.len(), c.len()])?;
         let (m, n, k) = (m as u32, n as u32, k as u32);
         let (a_row, a_column) = if product == Product::LeftTransposed { (1, m) } else { (k, 1) };
         let (b_row, b_column) = if product == Product::RightTransposed { (1, k) } else { (n, 1) };
@@ -26,7 +25,7 @@ impl Matmul for Cuda {
 
     fn to_bf16(&self, x: &CudaBuffer<f32>, out: &mut CudaBuffer<u16>) -> Result<(), BackendError> {
         expect("length of out", out.len(), x.len())?;
-        let n = counted("length of x", x.len())?;
+        let n = x.len() as u32;
         // SAFETY: both buffers have as many numbers.
         unsafe { self.launch(&launch::to_bf16(n, x.address(), out.address())) }
     }
@@ -39,9 +38,7 @@ impl Matmul for Cuda {
         b: &CudaBuffer<u16>,
         c: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of a", a.len(), m * k)?;
-        expect("length of b", b.len(), k * n)?;
-        expect("length of c", c.len(), m * n)?;
+        check([m, n, k], [a.len(), b.len(), c.len()])?;
         let launch = match product {
             Product::Plain => launch::matmul_bf16_plain,
             Product::RightTransposed => launch::matmul_bf16,
@@ -58,9 +55,7 @@ impl Matmul for Cuda {
         b: &CudaBuffer<i8>,
         c: &mut CudaBuffer<i32>,
     ) -> Result<(), BackendError> {
-        expect("length of a", a.len(), m * k)?;
-        expect("length of b", b.len(), n * k)?;
-        expect("length of c", c.len(), m * n)?;
+        check([m, n, k], [a.len(), b.len(), c.len()])?;
         let (m, n, k) = (m as u32, n as u32, k as u32);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::matmul_i8(m, n, k, a.address(), b.address(), c.address())) }

@@ -1,7 +1,7 @@
 //! Position memories on a GPU.
 
 use super::{Cuda, CudaBuffer};
-use crate::backend::{BackendError, Memories, MemoryShape, expect};
+use crate::backend::{BackendError, Memories, MemoryShape};
 use ptx::kernels::memory::{BLOCKS, TILE};
 use ptx::list::{Address, launch};
 
@@ -26,8 +26,7 @@ impl Cuda {
         right: &mut CudaBuffer<u32>,
         start: impl Fn(u32, Address<f32>, Address<u32>) -> Result<(), BackendError>,
     ) -> Result<(), BackendError> {
-        expect("number of costs", costs.len(), shape.files)?;
-        expect("number of counts", right.len(), shape.files)?;
+        shape.check_counts(costs.len(), right.len())?;
         let parts = parts(shape);
         if parts == 1 {
             return start(1, costs.address(), right.address());
@@ -91,8 +90,7 @@ impl Memories for Cuda {
         d_out: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         shape.check(out.len(), rows.len(), targets.len())?;
-        expect("length of the rows' gradient", d_rows.len(), rows.len())?;
-        expect("length of the projections' gradients", d_out.len(), shape.files * out.len())?;
+        shape.check_gradients(d_rows.len(), d_out.len())?;
         let (files, len, dim, parts) = (shape.files as u32, shape.len as u32, shape.dim as u32, parts(shape));
         let (out, targets, rows) = (out.address(), targets.address(), rows.address());
         let (d_rows, d_out) = (d_rows.address(), d_out.address());

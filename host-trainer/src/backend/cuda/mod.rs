@@ -27,6 +27,7 @@ use std::marker::PhantomData;
 
 use cust::context::Context;
 use cust::device::Device as CudaDevice;
+use cust::error::CudaError;
 use cust::event::{Event, EventFlags};
 use cust::memory::{CopyDestination, DeviceBuffer, GpuBuffer};
 use cust::module::Module;
@@ -68,12 +69,6 @@ impl<T: Element> CudaBuffer<T> {
     pub(super) fn len(&self) -> usize {
         self.len
     }
-}
-
-/// A size that kernels can count to.
-fn counted(what: &'static str, found: usize) -> Result<u32, BackendError> {
-    let most = u32::MAX;
-    u32::try_from(found).map_err(|_| BackendError::Shape { what, found, expected: most as usize })
 }
 
 /// What `cust` says, in words of ours.
@@ -167,15 +162,22 @@ impl Cuda {
         answered("finish the kernels", code)
     }
 
+    /// Room for `len` elements, which nobody has written. Kernels count in 32 bits: no buffer is longer.
     fn allocate<T: Element>(&self, len: usize) -> Result<CudaBuffer<T>, BackendError> {
-        let bytes = len * size_of::<T>();
-        let free = cust::memory::mem_get_info().map_err(refused("ask for the free memory"))?.0;
-        if bytes > free {
-            return Err(BackendError::Memory { requested: bytes as u64, free: free as u64 });
+        let most = u32::MAX as usize;
+        if len > most {
+            return Err(BackendError::Shape { what: "number of elements", found: len, expected: most });
         }
+        let requested = len * size_of::<T>();
         // SAFETY: every user writes the bytes before anybody reads them. An empty buffer has an address too.
-        let bytes = unsafe { DeviceBuffer::uninitialized(bytes.max(1)) }.map_err(refused("allocate memory"))?;
-        Ok(CudaBuffer { bytes, len, element: PhantomData })
+        match unsafe { DeviceBuffer::uninitialized(requested.max(1)) } {
+            Ok(bytes) => Ok(CudaBuffer { bytes, len, element: PhantomData }),
+            Err(CudaError::OutOfMemory) => {
+                let free = cust::memory::mem_get_info().map_err(refused("ask for the free memory"))?.0;
+                Err(BackendError::Memory { requested: requested as u64, free: free as u64 })
+            }
+            Err(error) => Err(refused("allocate memory")(error)),
+        }
     }
 }
 

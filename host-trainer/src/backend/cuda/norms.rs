@@ -1,7 +1,8 @@
 //! Norms of rows on a GPU.
 
 use super::{Cuda, CudaBuffer};
-use crate::backend::{BackendError, Norms, expect};
+use crate::backend::norms::{check_layer, check_layer_back, check_rms};
+use crate::backend::{BackendError, Norms};
 use ptx::kernels::norm::{NARROW, NARROW_PARTS, PARTS};
 use ptx::list::launch;
 
@@ -16,12 +17,7 @@ impl Norms for Cuda {
         y: &mut CudaBuffer<f32>,
         moments: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        let rows = x.len() / columns;
-        expect("length of x", x.len(), rows * columns)?;
-        expect("length of scale", scale.len(), columns)?;
-        expect("length of shift", shift.len(), columns)?;
-        expect("length of y", y.len(), x.len())?;
-        expect("length of moments", moments.len(), 2 * rows)?;
+        let rows = check_layer(columns, [x.len(), scale.len(), shift.len(), y.len(), moments.len()])?;
         let (x, scale, shift) = (x.address(), scale.address(), shift.address());
         let (y, moments) = (y.address(), moments.address());
         // SAFETY: the lengths have been checked.
@@ -39,14 +35,8 @@ impl Norms for Cuda {
         d_scale: &mut CudaBuffer<f32>,
         d_shift: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        let rows = x.len() / columns;
-        expect("length of x", x.len(), rows * columns)?;
-        expect("length of scale", scale.len(), columns)?;
-        expect("length of moments", moments.len(), 2 * rows)?;
-        expect("length of dy", dy.len(), x.len())?;
-        expect("length of dx", dx.len(), x.len())?;
-        expect("length of d_scale", d_scale.len(), columns)?;
-        expect("length of d_shift", d_shift.len(), columns)?;
+        let inputs = [x.len(), scale.len(), moments.len(), dy.len()];
+        let rows = check_layer_back(columns, inputs, [dx.len(), d_scale.len(), d_shift.len()])?;
         let narrow = columns <= NARROW as usize;
         let (back, parts): (fn(_, _, _, _, _, _, _, _) -> _, _) =
             if narrow { (launch::layer_norm_back_narrow, NARROW_PARTS) } else { (launch::layer_norm_back, PARTS) };
@@ -69,9 +59,7 @@ impl Norms for Cuda {
         y: &mut CudaBuffer<f32>,
         factors: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        let rows = factors.len();
-        expect("length of x", x.len(), rows * columns)?;
-        expect("length of y", y.len(), x.len())?;
+        let rows = check_rms(columns, factors.len(), ("length of x", x.len()), [("length of y", y.len())])?;
         let (x, y, factors) = (x.address(), y.address(), factors.address());
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::rms_norm(rows as u32, columns as u32, epsilon, x, y, factors)) }
@@ -85,10 +73,8 @@ impl Norms for Cuda {
         dy: &CudaBuffer<f32>,
         dx: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        let rows = factors.len();
-        expect("length of y", y.len(), rows * columns)?;
-        expect("length of dy", dy.len(), y.len())?;
-        expect("length of dx", dx.len(), y.len())?;
+        let others = [("length of dy", dy.len()), ("length of dx", dx.len())];
+        let rows = check_rms(columns, factors.len(), ("length of y", y.len()), others)?;
         let (y, factors, dy, dx) = (y.address(), factors.address(), dy.address(), dx.address());
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::rms_norm_back(rows as u32, columns as u32, y, factors, dy, dx)) }

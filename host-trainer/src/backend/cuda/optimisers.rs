@@ -1,7 +1,8 @@
 //! Steps of optimisers on a GPU.
 
-use super::{Cuda, CudaBuffer, counted};
-use crate::backend::{AdamStep, BackendError, Optimisers, expect};
+use super::{Cuda, CudaBuffer};
+use crate::backend::optimisers::check;
+use crate::backend::{AdamStep, BackendError, Optimisers};
 use ptx::list::launch;
 
 impl Optimisers for Cuda {
@@ -13,10 +14,8 @@ impl Optimisers for Cuda {
         v: &mut CudaBuffer<f32>,
         parameters: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        expect("length of the gradient", gradient.len(), parameters.len())?;
-        expect("length of m", m.len(), parameters.len())?;
-        expect("length of v", v.len(), parameters.len())?;
-        let n = counted("number of parameters", parameters.len())?;
+        check([gradient.len(), m.len(), v.len()], parameters.len())?;
+        let n = parameters.len() as u32;
         let [first_scale, second_scale] = step.scales();
         let launch = launch::adam_step(
             n,

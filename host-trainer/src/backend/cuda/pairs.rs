@@ -94,10 +94,7 @@ impl Pairs for Cuda {
         b: &CudaBuffer<f32>,
         out: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        let pairs = rules.len * rules.len * rules.channels;
-        expect("length of a", a.len(), pairs)?;
-        expect("length of b", b.len(), pairs)?;
-        expect("length of out", out.len(), pairs)?;
+        rules.check([("length of a", a.len()), ("length of b", b.len()), ("length of out", out.len())])?;
         let len = rules.len as u32;
         let (a, b) = (Factor { at: a.address(), edge: len, term: 1 }, Factor { at: b.address(), edge: len, term: 1 });
         self.products(rules, order::TERM_COLUMN_ROW, &a, &b, out)
@@ -111,10 +108,9 @@ impl Pairs for Cuda {
         d_out: &CudaBuffer<f32>,
         [d_a, d_b]: [&mut CudaBuffer<f32>; 2],
     ) -> Result<(), BackendError> {
-        let pairs = rules.len * rules.len * rules.channels;
-        for len in [a.len(), b.len(), d_out.len(), d_a.len(), d_b.len()] {
-            expect("length of a buffer of pairs", len, pairs)?;
-        }
+        rules.check(
+            [a.len(), b.len(), d_out.len(), d_a.len(), d_b.len()].map(|len| ("length of a buffer of pairs", len)),
+        )?;
         let len = rules.len as u32;
         let terms_of = |at| Factor { at, edge: 1, term: len };
         let d_rows = Factor { at: d_out.address(), edge: len, term: 1 };

@@ -1,6 +1,6 @@
 //! Floats to packed codes, and back, on a GPU.
 
-use super::{Cuda, CudaBuffer, counted};
+use super::{Cuda, CudaBuffer};
 use crate::backend::quantise::{PIECE, fits};
 use crate::backend::{BackendError, Bits, Quantise, expect};
 use ptx::list::launch;
@@ -14,7 +14,7 @@ impl Cuda {
         x: &CudaBuffer<f32>,
         scales: &CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
-        let (groups, sum) = (counted("groups", scales.len())?, u32::from(bits == Bits::One));
+        let (groups, sum) = (scales.len() as u32, u32::from(bits == Bits::One));
         let (mut left, mut from, mut held) = (group, x.address(), Vec::new());
         while left > 1 {
             let pieces = left.div_ceil(PIECE);
@@ -42,7 +42,7 @@ impl Quantise for Cuda {
         scales: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         fits(bits, group, x.len(), codes.len(), scales.len())?;
-        let (n, each, count) = (counted("length of x", x.len())?, group as u32, bits.count() as u32);
+        let (n, each, count) = (x.len() as u32, group as u32, bits.count() as u32);
         if group <= PIECE && group.is_power_of_two() {
             // SAFETY: the lengths have been checked.
             return unsafe {
@@ -63,7 +63,7 @@ impl Quantise for Cuda {
         out: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         fits(bits, group, out.len(), codes.len(), scales.len())?;
-        let (n, group, bits) = (counted("length of out", out.len())?, group as u32, bits.count() as u32);
+        let (n, group, bits) = (out.len() as u32, group as u32, bits.count() as u32);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::dequantise(n, group, bits, codes.address(), scales.address(), out.address())) }
     }
@@ -76,7 +76,7 @@ impl Quantise for Cuda {
         codes: &mut CudaBuffer<u32>,
     ) -> Result<(), BackendError> {
         expect("words of codes", codes.len(), bits.words(x.len()))?;
-        let (n, bits) = (counted("length of x", x.len())?, bits.count() as u32);
+        let (n, bits) = (x.len() as u32, bits.count() as u32);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::position_codes(n, bits, step, x.address(), codes.address())) }
     }
@@ -89,7 +89,7 @@ impl Quantise for Cuda {
         out: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         expect("words of codes", codes.len(), bits.words(out.len()))?;
-        let (n, bits) = (counted("length of out", out.len())?, bits.count() as u32);
+        let (n, bits) = (out.len() as u32, bits.count() as u32);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::position_values(n, bits, step, codes.address(), out.address())) }
     }

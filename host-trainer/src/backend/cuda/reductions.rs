@@ -1,6 +1,6 @@
 //! Sums and maxima on a GPU.
 
-use super::{Cuda, CudaBuffer, counted};
+use super::{Cuda, CudaBuffer};
 use crate::backend::{BackendError, Reduction, Reductions, expect};
 use ptx::kernels::reduction::{BLOCKS, THREADS};
 use ptx::list::{Address, Launch, launch};
@@ -25,7 +25,7 @@ impl Reductions for Cuda {
             Reduction::Squares => (launch::reduce_squares, launch::reduce_sum),
             Reduction::Max => (launch::reduce_max, launch::reduce_max),
         };
-        let n = counted("length of x", x.len())?;
+        let n = x.len() as u32;
         let blocks = n.div_ceil(4 * THREADS).clamp(1, BLOCKS);
         let partial = self.partial()?.address();
         // SAFETY: `x` has as many numbers; there is room for a partial result of every block, and for one result.
@@ -43,7 +43,7 @@ impl Reductions for Cuda {
     ) -> Result<(), BackendError> {
         expect("length of x", x.len(), rows * columns)?;
         expect("length of out", out.len(), rows)?;
-        let (rows, columns) = (counted("rows", rows)?, counted("columns", columns)?);
+        let (rows, columns) = (rows as u32, columns as u32);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::row_sums(rows, columns, x.address(), out.address())) }
     }
@@ -56,7 +56,7 @@ impl Reductions for Cuda {
     ) -> Result<(), BackendError> {
         expect("length of x", x.len(), rows * columns)?;
         expect("length of out", out.len(), columns)?;
-        let (rows, columns) = (counted("rows", rows)?, counted("columns", columns)?);
+        let (rows, columns) = (rows as u32, columns as u32);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::column_sums(rows, columns, x.address(), out.address())) }
     }

@@ -2,7 +2,7 @@
 
 use crate::backend::check::Random;
 use crate::backend::{Backend, BackendError, LowRankShape};
-use crate::train::neural::adam::Adam;
+use crate::train::neural::adam;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -96,13 +96,14 @@ pub fn fit<B: Backend>(
     let (downs, ups) = (rank * FEATURES, BYTES * rank);
     let w = backend.upload(&scaled(BYTES * FEATURES))?;
     let (down_start, up_start) = (scaled(downs), scaled(ups));
-    let mut parameters = match start {
-        Start::UpZero => [down_start, vec![0.0; ups]].concat(),
-        Start::BothZero => vec![0.0; downs + ups],
-        Start::BothRandom => [down_start, up_start].concat(),
+    let first = match start {
+        Start::UpZero => [down_start, vec![0.0; ups]],
+        Start::BothZero => [vec![0.0; downs], vec![0.0; ups]],
+        Start::BothRandom => [down_start, up_start],
     };
-    let first = parameters.clone();
-    let mut adam = Adam::new(parameters.len());
+    let (mut down, mut up) = (backend.upload(&first[0])?, backend.upload(&first[1])?);
+    let moments = |len| Ok::<_, BackendError>([backend.zeros::<f32>(len)?, backend.zeros(len)?]);
+    let ([mut down_m, mut down_v], [mut up_m, mut up_v]) = (moments(downs)?, moments(ups)?);
 
     let targets = backend.upload(file)?;
     let mut inner = backend.zeros(rows * rank)?;
@@ -115,7 +116,6 @@ pub fn fit<B: Backend>(
     let (mut least, mut since, mut iterations) = (f64::INFINITY, 0, 0);
     let (mut before, mut best) = (None, 0);
     loop {
-        let (down, up) = (backend.upload(&parameters[..downs])?, backend.upload(&parameters[downs..])?);
         backend.low_rank(shape, 1.0, &x, &w, &down, &up, &mut inner, &mut y)?;
         backend.softmax_cross_entropy(rows, BYTES, &y, &targets, &mut costs, &mut right, &mut d_y)?;
         let hits: u64 = backend.download(&right)?.into_iter().map(u64::from).sum();
@@ -127,19 +127,21 @@ pub fn fit<B: Backend>(
             break;
         }
         backend.low_rank_gradients(shape, 1.0, &x, &w, &down, &up, &inner, &d_y, &mut d_down, &mut d_up, &mut d_x)?;
-        let gradient = [backend.download(&d_down)?, backend.download(&d_up)?].concat();
-        adam.step(&mut parameters, &gradient, RATE, 0.0);
         iterations += 1;
+        let step = adam::step(RATE, 0.0, iterations as i32);
+        backend.adam_step(step, &d_down, &mut down_m, &mut down_v, &mut down)?;
+        backend.adam_step(step, &d_up, &mut up_m, &mut up_v, &mut up)?;
     }
     let share = |hits: u64| hits as f64 / rows as f64;
-    let adapter_bytes = 4 * parameters.len() as u64;
+    let adapter_bytes = 4 * (downs + ups) as u64;
+    let parameters = [backend.download(&down)?, backend.download(&up)?].concat();
     Ok(LowRank {
         rank,
         start,
         right_before: share(before.unwrap_or(0)),
         right: share(best),
         exact: best == rows as u64,
-        moved: parameters.iter().zip(&first).fold(0.0, |most, (a, b)| f32::max(most, (a - b).abs())),
+        moved: parameters.iter().zip(first.iter().flatten()).fold(0.0, |most, (a, b)| f32::max(most, (a - b).abs())),
         iterations,
         seconds: began.elapsed().as_secs_f64(),
         adapter_bytes,

@@ -1,9 +1,10 @@
 //! Position memories: how many numbers of how many bits hold a file.
 
 use crate::backend::check::Random;
+use crate::backend::quantise::position_value;
 use crate::backend::{Backend, BackendError, MemoryShape};
 use crate::fit::memory::{natural, natural_bytes, quantise, step_of};
-use crate::train::neural::adam::Adam;
+use crate::train::neural::adam;
 use serde::Serialize;
 use std::time::Instant;
 
@@ -131,7 +132,7 @@ pub fn fit<B: Backend>(
             (_, Projection::Random) => {
                 let step = step_of(bits, largest);
                 let codes = quantise(&rows, bits, step);
-                let values: Vec<f32> = codes.iter().map(|code| step * (f32::from(*code) + 0.5)).collect();
+                let values: Vec<f32> = codes.iter().map(|code| position_value(step, *code)).collect();
                 read(backend, shape, &out, &values)?
             }
         };
@@ -192,19 +193,18 @@ pub fn by_adam<B: Backend>(backend: &B, file: &[u8], (seed, most): (u64, u32)) -
     let targets = backend.upload(file)?;
     let (mut costs, mut right) = (backend.zeros(1)?, backend.zeros(1)?);
     let (mut d_rows, mut d_out) = (backend.zeros(numbers)?, backend.zeros(256 * dim as usize)?);
-    let mut rows = Random::new(!seed).floats(numbers);
-    let mut adam = Adam::new(numbers);
+    let mut rows = backend.upload(&Random::new(!seed).floats(numbers))?;
+    let (mut m, mut v) = (backend.zeros(numbers)?, backend.zeros(numbers)?);
     let mut iterations = 0;
     let hits = loop {
-        let on_device = backend.upload(&rows)?;
-        backend.memory_cost(shape, &out, &targets, &on_device, &mut costs, &mut right)?;
+        backend.memory_cost(shape, &out, &targets, &rows, &mut costs, &mut right)?;
         let hits = backend.download(&right)?[0] as usize;
         if hits == file.len() || iterations == most {
             break hits;
         }
-        backend.memory_gradients(shape, &out, &targets, &on_device, &mut d_rows, &mut d_out)?;
-        adam.step(&mut rows, &backend.download(&d_rows)?, ADAM_RATE, 0.0);
+        backend.memory_gradients(shape, &out, &targets, &rows, &mut d_rows, &mut d_out)?;
         iterations += 1;
+        backend.adam_step(adam::step(ADAM_RATE, 0.0, iterations as i32), &d_rows, &mut m, &mut v, &mut rows)?;
     };
     let right = hits as f64 / file.len() as f64;
     Ok(ByAdam { dim, right, exact: hits == file.len(), iterations, seconds: began.elapsed().as_secs_f64() })

@@ -10,6 +10,12 @@ const WARM: f32 = 0.02;
 /// Last learning rate, as a share of the largest.
 const LEAST: f32 = 0.02;
 
+/// The step of number `step`, from 1, with the moments' shares that are used here.
+pub fn step(rate: f32, decay: f32, step: i32) -> AdamStep {
+    let (beta1, beta2) = BETAS;
+    AdamStep { rate, beta1, beta2, epsilon: EPSILON, decay, step }
+}
+
 /// Moments of every parameter.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Adam {
@@ -32,9 +38,7 @@ impl Adam {
     /// One step down the gradient, after every parameter has lost `rate * decay` of itself (Loshchilov and Hutter, 2019).
     pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], rate: f32, decay: f32) {
         self.steps += 1;
-        let (beta1, beta2) = BETAS;
-        let step = AdamStep { rate, beta1, beta2, epsilon: EPSILON, decay, step: self.steps };
-        step.apply(gradient, &mut self.first, &mut self.second, parameters);
+        step(rate, decay, self.steps).apply(gradient, &mut self.first, &mut self.second, parameters);
     }
 }
 
