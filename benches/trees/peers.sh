@@ -131,9 +131,9 @@ by_hdiffz() {
     count patch
 }
 
-# gmcf_wire OLD_DIR NEW_DIR: what a client with one tree receives until it has the other: the statement about the version and
-# the patch; then, for the record on standard error, all bytes in both directions with their HTTP heads, as `gmcf sync` counts
-# them. A real server and a real client; the tree that comes out is compared.
+# gmcf_wire OLD_DIR NEW_DIR: what a client that follows one tree receives until it has the other: the brief statement about the
+# version and the patch; then, for the record on standard error, all bytes in both directions with their HTTP heads, as `gmcf
+# sync` counts them. A real server and a real client; the tree that comes out is compared.
 gmcf_wire() (
     work=$(mktemp -d)
     server=''
@@ -155,21 +155,19 @@ gmcf_wire() (
     GMCF_TOKEN=$("$gmcf" token new --store "$work/store" 2>/dev/null)
     export GMCF_TOKEN
     "$gmcf" key new "$work/key" >/dev/null
-    local version folder
-    for version in 1 2; do
-        folder=$([ "$version" = 1 ] && echo "$1" || echo "$2")
-        "$gmcf" snapshot "$folder" --server "$url" --name tree --version "$version" --key "$work/key.key.pem" >/dev/null
-    done
+    publish() {
+        "$gmcf" snapshot "$1" --server "$url" --name tree --version "$2" --key "$work/key.key.pem" >/dev/null
+    }
+    publish "$1" 1
+    # The folder is known, so nothing is fetched: it follows from now on.
     cp -a "$1" "$work/client"
-    "$gmcf" sync --to "$work/client" --server "$url" --name tree --key "$work/key.pub.pem" --timeout 86400 --json \
-        >"$work/record" || { echo NA && return; }
+    "$gmcf" sync --to "$work/client" --server "$url" --name tree --key "$work/key.pub.pem" >/dev/null || { echo NA && return; }
+    publish "$2" 2
+    "$gmcf" sync --to "$work/client" --timeout 86400 --json >"$work/record" || { echo NA && return; }
     rm -rf "$work/client/.gmcf"
     diff -r "$2" "$work/client" >&2 || { echo NA && return; }
-    curl -fsS -o "$work/statement" -H 'Accept: application/vnd.gmcf.statement' "$url/names/tree/latest"
-    local from to
-    from=$(curl -fsS "$url/names/tree/versions/1" | jq -r .statement.digest)
-    to=$(curl -fsS "$url/names/tree/versions/2" | jq -r .statement.digest)
-    curl -fsS -o "$work/patch" "$url/trees/$to/patch?from=$from"
+    curl -fsS -o "$work/statement" -H 'Accept: application/vnd.gmcf.statement.brief' "$url/names/tree/latest"
+    curl -fsS -o "$work/patch" -H 'Accept: application/vnd.gmcf.patch' "$url/delta/between?name=tree&from=1&to=2"
     echo "gmcf: patch $(stat -c %s "$work/patch"), statement $(stat -c %s "$work/statement"), all with heads" \
         "$(jq '.bytes_received + .bytes_sent' "$work/record")" >&2
     stat -c %s "$work/patch" "$work/statement" | paste -sd+ | bc

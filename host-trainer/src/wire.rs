@@ -19,6 +19,8 @@ pub const PACK: &str = "application/vnd.gmcf.pack";
 pub const MANIFEST: &str = "application/vnd.gmcf.tree";
 /// Media type of a statement, as [`Signed::emit`] makes it.
 pub const STATEMENT: &str = "application/vnd.gmcf.statement";
+/// Media type of a brief statement, as [`crate::history::Brief::emit`] makes it.
+pub const BRIEF: &str = "application/vnd.gmcf.statement.brief";
 /// Media type of contents.
 pub const OCTETS: &str = "application/octet-stream";
 /// Media type of problems (RFC 9457).

@@ -86,7 +86,7 @@ pub fn from_server(
     out: &mut dyn Write,
 ) -> Result<(), ClientError> {
     let expected = Expected { name, version, newest: 0, key, kind: Kind::Tree };
-    let signed = expected.read(&server.statement_of(name, version)?)?;
+    let signed = expected.read(&server.statement_of(name, version, false)?)?;
     let tree = server.tree(&signed.statement.digest)?;
     let (path, len, digest) = part.find(&tree)?;
     let range = part.within(len);

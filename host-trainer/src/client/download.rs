@@ -22,8 +22,8 @@ pub enum Wanted {
     Patch {
         /// The name.
         name: Name,
-        /// The version, and the root of its tree.
-        to: (Version, Digest),
+        /// The version, and the root of its tree where that is known.
+        to: (Version, Option<Digest>),
         /// What is there: the root of its tree, and its version if it is one of the name's.
         from: Option<(Option<Version>, Digest)>,
     },
@@ -46,7 +46,7 @@ impl Wanted {
     fn request(&self, server: &Server) -> RequestBuilder {
         let get = |path: &[&str], query: &[(&str, &str)]| server.request_with(Method::GET, path, query);
         match self {
-            Self::Patch { to: (_, to), from: Some((None, from)), .. } => {
+            Self::Patch { to: (_, Some(to)), from: Some((None, from)), .. } => {
                 let query = [("from", &*from.to_string())];
                 get(&["trees", &to.to_string(), "patch"], &query).header(ACCEPT, wire::PATCH)
             }
@@ -71,9 +71,12 @@ impl Wanted {
     /// How the file is called that it is downloaded to: it says all that was asked for.
     fn file_name(&self) -> String {
         match self {
-            Self::Patch { to: (_, to), from, .. } => {
+            Self::Patch { name, to, from } => {
                 let from = from.as_ref().map_or_else(|| "nothing".into(), |(_, from)| from.to_string());
-                format!("{from}-{to}.patch")
+                match to {
+                    (_, Some(to)) => format!("{from}-{to}.patch"),
+                    (to, None) => format!("{from}-{name}-{to}.patch"),
+                }
             }
             Self::Content(digest) => format!("{digest}.content"),
             Self::Pack(root) => format!("{root}.pack"),

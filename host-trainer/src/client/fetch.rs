@@ -51,7 +51,7 @@ pub struct Asked<'a> {
 pub fn fetch(server: &Server, asked: &Asked<'_>, folder: &Path, watch: &dyn Watch) -> Result<Fetched, ClientError> {
     let Asked { name, version, old, key, max_size } = *asked;
     let expected = Expected { name, version, newest: 0, key, kind: Kind::File };
-    let signed = expected.read(&server.statement_of(name, version)?)?;
+    let signed = expected.read(&server.statement_of(name, version, false)?)?;
     let said = &signed.statement;
     ClientError::check("the file", said.len, max_size.into())?;
     let from = match old.map(Digest::of) {

@@ -136,7 +136,7 @@ struct Content {
 
 /// The statement that counts, if there is one.
 fn latest(server: &Server, name: &Name) -> Result<Option<Signed>, ClientError> {
-    match server.statement_of(name, None) {
+    match server.statement_of(name, None, false) {
         Ok(bytes) => Ok(Some(Signed::parse(&bytes)?)),
         Err(error) if error.has_status(404) => Ok(None),
         Err(error) => Err(error),
@@ -194,7 +194,7 @@ pub fn publish_rollback(
     let Some(key) = key else { return server.roll_back(name, version, None) };
     let mut races = 0;
     loop {
-        let known = Signed::parse(&server.statement_of(name, Some(version))?)?;
+        let known = Signed::parse(&server.statement_of(name, Some(version), false)?)?;
         // What is signed again must have been signed by the same key before.
         known.check(name, 0, Some(&key.public()))?;
         let sequence = latest(server, name)?.map_or(0, |signed| signed.statement.sequence) + 1;

@@ -57,16 +57,21 @@ impl Server {
         self.json(|| self.request(Method::GET, &["delta", "status"]))
     }
 
-    /// The statement about a version as it travels, or about the one that counts.
+    /// The statement about a version as it travels, or about the one that counts; if it may be `brief` and is signed, its
+    /// brief form.
     ///
     /// # Errors
     /// As [`Server::names`].
-    pub fn statement_of(&self, name: &Name, version: Option<&Version>) -> Result<Vec<u8>, ClientError> {
+    pub fn statement_of(&self, name: &Name, version: Option<&Version>, brief: bool) -> Result<Vec<u8>, ClientError> {
         let path = match version {
             Some(version) => vec!["names", name.as_str(), "versions", version.as_str()],
             None => vec!["names", name.as_str(), "latest"],
         };
-        self.ask(MAX_STATEMENT as u64, || self.request(Method::GET, &path).header(ACCEPT, wire::STATEMENT))
+        let accept = match brief {
+            true => format!("{}, {};q=0.5", wire::BRIEF, wire::STATEMENT),
+            false => wire::STATEMENT.into(),
+        };
+        self.ask(MAX_STATEMENT as u64, || self.request(Method::GET, &path).header(ACCEPT, &accept))
     }
 
     /// Whether the server has this tree.

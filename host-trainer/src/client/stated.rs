@@ -3,7 +3,8 @@
 use update_core::keys::KEY_LEN;
 
 use super::error::ClientError;
-use crate::history::{Kind, Name, Signed, Version};
+use crate::history::{Brief, Kind, Name, Signed, StatementError, Version};
+use crate::tree::Tree;
 
 /// What a statement has to be about.
 #[derive(Clone, Copy, Debug)]
@@ -26,13 +27,69 @@ impl Expected<'_> {
     pub(super) fn read(&self, bytes: &[u8]) -> Result<Signed, ClientError> {
         let signed = Signed::parse(bytes)?;
         signed.check(self.name, self.newest, self.key)?;
-        let said = &signed.statement;
-        if let Some(wanted) = self.version.filter(|wanted| **wanted != said.version) {
-            return Err(ClientError::OtherVersion { wanted: wanted.clone(), found: said.version.clone() });
-        }
-        if said.kind != self.kind {
-            return Err(ClientError::OtherKind { name: self.name.clone(), found: said.kind });
-        }
+        self.admit(&signed.statement.version, signed.statement.kind)?;
         Ok(signed)
+    }
+
+    /// As [`Expected::read`], of a statement that may be brief, and whose signature is checked later then.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub(super) fn read_either(&self, bytes: &[u8]) -> Result<Stated, ClientError> {
+        if !Brief::is(bytes) {
+            return Ok(Stated::Whole(self.read(bytes)?));
+        }
+        let brief = Brief::parse(bytes)?;
+        if brief.sequence < self.newest {
+            return Err(StatementError::Replayed { found: brief.sequence, seen: self.newest }.into());
+        }
+        self.admit(&brief.version, brief.kind)?;
+        Ok(Stated::Brief(brief))
+    }
+
+    fn admit(&self, version: &Version, kind: Kind) -> Result<(), ClientError> {
+        if let Some(wanted) = self.version.filter(|wanted| *wanted != version) {
+            return Err(ClientError::OtherVersion { wanted: wanted.clone(), found: version.clone() });
+        }
+        if kind != self.kind {
+            return Err(ClientError::OtherKind { name: self.name.clone(), found: kind });
+        }
+        Ok(())
+    }
+
+    /// The statement, if `tree` is what it is about. A brief one is signed then.
+    pub(super) fn about(&self, stated: &Stated, tree: &Tree) -> Option<Signed> {
+        match stated {
+            Stated::Whole(signed) => (signed.statement.digest == tree.root()).then(|| signed.clone()),
+            Stated::Brief(brief) => {
+                let signed = brief.complete(self.name.clone(), tree.root(), tree.len());
+                (self.key.is_some() && signed.verify(self.key).is_ok()).then_some(signed)
+            }
+        }
+    }
+}
+
+/// A statement as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stated {
+    /// It is believed.
+    Whole(Signed),
+    /// It is believed once there is a tree that it is [about](Expected::about).
+    Brief(Brief),
+}
+
+impl Stated {
+    pub(super) fn sequence(&self) -> u64 {
+        match self {
+            Self::Whole(signed) => signed.statement.sequence,
+            Self::Brief(brief) => brief.sequence,
+        }
+    }
+
+    pub(super) fn version(&self) -> &Version {
+        match self {
+            Self::Whole(signed) => &signed.statement.version,
+            Self::Brief(brief) => &brief.version,
+        }
     }
 }

@@ -14,19 +14,19 @@ use super::local::Local;
 use super::place::{Place, remove};
 use super::stage::{Keeper, Origins, stage};
 use super::state::{Follows, State, visible};
-use super::stated::Expected;
-use crate::history::{Kind, Name, Signed, Version};
+use super::stated::{Expected, Stated};
+use crate::history::{Kind, Name, Signed, StatementError, Version};
 use crate::tree::pack::Pack;
 use crate::tree::patch::{self, Limits, PatchError};
 use crate::tree::{Digest, Entry, MAX_ENTRIES, MAX_MANIFEST, Node, RESERVED, Symlinks, Tree};
 
 /// Where versions come from. Nothing that it says is believed before it was checked.
 pub trait Source {
-    /// The statement about a version, or about the one that counts.
+    /// The statement about a version, or about the one that counts; it may be a brief one if that will do.
     ///
     /// # Errors
     /// [`ClientError`]; so for all of these.
-    fn statement(&self, name: &Name, version: Option<&Version>) -> Result<Vec<u8>, ClientError>;
+    fn statement(&self, name: &Name, version: Option<&Version>, brief: bool) -> Result<Vec<u8>, ClientError>;
 
     /// Whether a tree with this root is known.
     fn has_tree(&self, root: &Digest) -> Result<bool, ClientError>;
@@ -45,8 +45,8 @@ pub trait Source {
 }
 
 impl Source for Server {
-    fn statement(&self, name: &Name, version: Option<&Version>) -> Result<Vec<u8>, ClientError> {
-        self.statement_of(name, version)
+    fn statement(&self, name: &Name, version: Option<&Version>, brief: bool) -> Result<Vec<u8>, ClientError> {
+        self.statement_of(name, version, brief)
     }
 
     fn has_tree(&self, root: &Digest) -> Result<bool, ClientError> {
@@ -164,9 +164,17 @@ pub fn sync(place: &Place, source: &dyn Source, wish: &Wish, watch: &dyn Watch) 
     if let Some(follows) = follows.as_ref().filter(|follows| *follows.name() != wish.name && !wish.force) {
         return Err(ClientError::Follows { dir: place.dir().to_path_buf(), name: follows.name().clone() });
     }
-    let key = wish.key.or_else(|| follows.as_ref().filter(|follows| *follows.name() == wish.name)?.key);
-    let signed = believe(place, source, wish, follows.as_ref(), key.as_ref())?;
-    watch.step(Step::Believed)?;
+    let current = follows.as_ref().filter(|follows| *follows.name() == wish.name);
+    let key = wish.key.or_else(|| current?.key);
+    let seen = place.seen(&wish.name)?;
+    // Who names a version may get one that is not the newest.
+    let newest = seen.as_ref().filter(|_| wish.version.is_none()).map_or(0, |seen| seen.statement.sequence);
+    let expected =
+        Expected { name: &wish.name, version: wish.version.as_ref(), newest, key: key.as_ref(), kind: Kind::Tree };
+    let known = seen.iter().chain(current.map(|current| &current.signed)).cloned().collect();
+    let faith = Faith { place, source, wish, watch, expected, current: current.map(|current| &current.signed), known };
+    // A signature tells whether the tree is right that a patch leads to. Without one a digest has to.
+    let stated = faith.ask(key.is_some() && current.is_some_and(|current| !current.packed))?;
 
     let (read, all) = (Cell::new(0), follows.as_ref().map_or(0, |follows| follows.tree.len()));
     let local = Local::read(place.dir(), &|bytes| {
@@ -190,8 +198,18 @@ pub fn sync(place: &Place, source: &dyn Source, wish: &Wish, watch: &dyn Watch) 
             _ => None,
         },
     };
-    let work = Work { place, wish, watch, local: &local, follows: follows.as_ref(), old: old.as_ref() };
-    let (tree, is_delta) = work.tree(&signed, &origins)?;
+    let work = Work { place, wish, watch, expected, local: &local, follows: follows.as_ref(), old: old.as_ref() };
+    let (signed, tree, is_delta) = match work.tree(&stated, &origins) {
+        // Whoever is to blame: the whole statement says what the tree must be.
+        Err(error) if matches!(stated, Stated::Brief(_)) && is_patch(&error) => {
+            watch.note(&format!("note: {error}; the whole statement is asked for"));
+            work.tree(&faith.ask(false)?, &origins)?
+        }
+        known => known?,
+    };
+    if matches!(stated, Stated::Brief(_)) {
+        faith.believe(&signed)?;
+    }
     watch.step(Step::Known)?;
 
     if wish.symlinks == Symlinks::Refuse
@@ -213,35 +231,53 @@ pub fn sync(place: &Place, source: &dyn Source, wish: &Wish, watch: &dyn Watch) 
     Ok(outcome)
 }
 
-/// The statement, checked against the key, what was seen before, and what was asked for.
-fn believe(
-    place: &Place,
-    source: &dyn Source,
-    wish: &Wish,
-    follows: Option<&Follows>,
-    key: Option<&[u8; KEY_LEN]>,
-) -> Result<Signed, ClientError> {
-    let seen = place.seen(&wish.name)?;
-    let newest = seen.as_ref().map_or(0, |seen| seen.statement.sequence);
-    let (name, version) = (&wish.name, wish.version.as_ref());
-    // Who names a version may get one that is not the newest.
-    let newest = if version.is_some() { 0 } else { newest };
-    let expected = Expected { name, version, newest, key, kind: Kind::Tree };
-    let signed = expected.read(&source.statement(name, version)?)?;
-    let said = &signed.statement;
-    let current = follows.map(|follows| &follows.signed).filter(|current| current.statement.name == wish.name);
-    for known in seen.iter().chain(current) {
-        if known.statement.sequence == said.sequence && known.statement != *said {
-            return Err(ClientError::Contradiction { sequence: said.sequence });
+/// What makes a statement one that is believed.
+struct Faith<'a> {
+    place: &'a Place,
+    source: &'a dyn Source,
+    wish: &'a Wish,
+    watch: &'a dyn Watch,
+    expected: Expected<'a>,
+    /// About the version in use.
+    current: Option<&'a Signed>,
+    /// Statements about the name that were believed.
+    known: Vec<Signed>,
+}
+
+impl Faith<'_> {
+    /// Asks for the statement; one that is whole, or that is known already, is believed.
+    fn ask(&self, brief: bool) -> Result<Stated, ClientError> {
+        let Expected { name, version, key, .. } = self.expected;
+        let stated = self.expected.read_either(&self.source.statement(name, version, brief)?)?;
+        let newer = |current: &&Signed| current.statement.sequence > stated.sequence();
+        if let Some(current) = self.current.filter(newer).filter(|_| !self.wish.downgrade) {
+            let (current, wanted) = (current.statement.version.clone(), stated.version().clone());
+            return Err(ClientError::Downgrade { current, wanted });
+        }
+        let whole = match &stated {
+            Stated::Whole(signed) => Some(signed.clone()),
+            Stated::Brief(brief) => self.known.iter().find_map(|known| {
+                let signed = brief.complete(name.clone(), known.statement.digest, known.statement.len);
+                (signed.statement == known.statement && signed.verify(key).is_ok()).then_some(signed)
+            }),
+        };
+        match whole {
+            Some(signed) => self.believe(&signed).map(|()| Stated::Whole(signed)),
+            None => Ok(stated),
         }
     }
-    if let Some(current) = current.filter(|current| current.statement.sequence > said.sequence && !wish.downgrade) {
-        let (current, wanted) = (current.statement.version.clone(), said.version.clone());
-        return Err(ClientError::Downgrade { current, wanted });
+
+    /// Believes what is signed, unless something else was signed under its number.
+    fn believe(&self, signed: &Signed) -> Result<(), ClientError> {
+        let said = &signed.statement;
+        let same = |known: &&Signed| known.statement.sequence == said.sequence;
+        if self.known.iter().filter(same).any(|known| known.statement != *said) {
+            return Err(ClientError::Contradiction { sequence: said.sequence });
+        }
+        ClientError::check("all files of the version", said.len, self.wish.max_size)?;
+        self.place.believe(signed)?;
+        self.watch.step(Step::Believed)
     }
-    ClientError::check("all files of the version", said.len, wish.max_size)?;
-    place.believe(&signed)?;
-    Ok(signed)
 }
 
 /// Files of the version before, which may be had again.
@@ -256,6 +292,7 @@ struct Work<'a> {
     place: &'a Place,
     wish: &'a Wish,
     watch: &'a dyn Watch,
+    expected: Expected<'a>,
     local: &'a Local,
     follows: Option<&'a Follows>,
     /// What a patch may start from: what the folder should hold already.
@@ -264,45 +301,45 @@ struct Work<'a> {
 
 impl Work<'_> {
     /// The tree that was signed, and whether what led to it depends on what is here.
-    fn tree(&self, signed: &Signed, origins: &Origins<'_>) -> Result<(Tree, bool), ClientError> {
-        let root = signed.statement.digest;
-        if let Some(follows) = self.follows.filter(|follows| follows.signed.statement.digest == root) {
-            return Ok((follows.tree.clone(), true));
+    fn tree(&self, stated: &Stated, origins: &Origins<'_>) -> Result<(Signed, Tree, bool), ClientError> {
+        let about = |tree: Tree| Some((self.expected.about(stated, &tree)?, tree, true));
+        if let Some(held) = self.follows.and_then(|follows| about(follows.tree.clone())) {
+            return Ok(held);
         }
         // A process that was killed may have come this far.
         let target = self.place.target();
-        if let Some(tree) = fs::read(&target).ok().and_then(|bytes| Tree::parse(&bytes).ok())
-            && tree.root() == root
-        {
-            return Ok((tree, true));
+        if let Some(known) = fs::read(&target).ok().and_then(|bytes| about(Tree::parse(&bytes).ok()?)) {
+            return Ok(known);
         }
-        let (tree, is_delta) = match self.patched(signed, origins) {
-            Ok(patched) => patched,
-            Err(error) if is_patch(&error) => {
+        let (signed, tree, is_delta) = match (self.patched(stated, origins), stated) {
+            (Err(error), Stated::Whole(signed)) if is_patch(&error) => {
                 self.watch.note(&format!("note: {error}; what has changed is fetched file by file"));
-                (origins.source.tree(&root)?, false)
+                (signed.clone(), origins.source.tree(&signed.statement.digest)?, false)
             }
-            Err(error) => return Err(error),
+            (patched, _) => patched?,
         };
         if tree.len() != signed.statement.len {
             let (found, limit) = (tree.len(), signed.statement.len);
             return Err(ClientError::TooLarge { what: "all files of the version", found, limit });
         }
         crate::files::write_atomic(&target, &tree.emit()).map_err(ClientError::io("write", &target))?;
-        Ok((tree, is_delta))
+        Ok((signed, tree, is_delta))
     }
 
     /// The tree that a patch leads to; its contents are then kept.
-    fn patched(&self, signed: &Signed, origins: &Origins<'_>) -> Result<(Tree, bool), ClientError> {
-        let said = &signed.statement;
+    fn patched(&self, stated: &Stated, origins: &Origins<'_>) -> Result<(Signed, Tree, bool), ClientError> {
         let progress = |done, all| self.watch.progress("receiving", done, all);
+        let (len, digest) = match stated {
+            Stated::Whole(signed) => (signed.statement.len, Some(signed.statement.digest)),
+            Stated::Brief(_) => (self.wish.max_size, None),
+        };
         // No patch has reason to be longer than what it leads to, and its paths.
-        let limit = said.len.saturating_add(MAX_MANIFEST);
-        let version = self.follows.map(|follows| &follows.signed.statement).filter(|held| held.name == said.name);
+        let limit = len.saturating_add(MAX_MANIFEST);
+        let name = self.expected.name;
+        let version = self.follows.map(|follows| &follows.signed.statement).filter(|held| held.name == *name);
         let get = |old: Option<&Tree>| {
             let from = old.map(|tree| (version.map(|held| held.version.clone()), tree.root()));
-            let (name, to) = (said.name.clone(), (said.version.clone(), said.digest));
-            let wanted = Wanted::Patch { name, to, from };
+            let wanted = Wanted::Patch { name: name.clone(), to: (stated.version().clone(), digest), from };
             origins.source.download(&wanted, limit, &origins.downloads, &progress)
         };
         let (old, path) = match get(self.old) {
@@ -318,8 +355,11 @@ impl Work<'_> {
         self.watch.progress("applying", 0, 1);
         let applied = patch::apply(&bytes, from, &mut keeper, &limits).map_err(unwrapped);
         let found = match applied {
-            Ok(tree) if tree.root() == said.digest => return Ok((tree, old.is_some())),
-            Ok(tree) => ClientError::WrongDigest { what: "the folder", expected: said.digest, found: tree.root() },
+            Ok(tree) => match (self.expected.about(stated, &tree), digest) {
+                (Some(signed), _) => return Ok((signed, tree, old.is_some())),
+                (None, Some(expected)) => ClientError::WrongDigest { what: "the folder", expected, found: tree.root() },
+                (None, None) => StatementError::WrongSignature.into(),
+            },
             Err(error) => error,
         };
         if is_patch(&found) {
@@ -436,7 +476,7 @@ pub(super) fn pack_path(dir: &Path) -> PathBuf {
 fn is_patch(error: &ClientError) -> bool {
     match error {
         ClientError::Patch(error) => !matches!(error, PatchError::Write { .. }),
-        ClientError::WrongDigest { .. } => true,
+        ClientError::WrongDigest { .. } | ClientError::Statement(StatementError::WrongSignature) => true,
         ClientError::Refused(refusal) => matches!(refusal.status, 404 | 422 | 500 | 501),
         _ => false,
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::files::Scratch;
-use crate::history::{Kind, Name, Signed, Statement, StatementError, Version};
+use crate::history::{Brief, Kind, Name, Signed, Statement, StatementError, Version};
 use crate::release::keys::SecretKey;
 use crate::tree::patch::{self, Options};
 use crate::tree::{Digest, Symlinks, Tree, walk};
@@ -72,6 +72,8 @@ struct Shelf {
     contents: HashMap<Digest, Vec<u8>>,
     patches: RefCell<Patches>,
     asked: RefCell<Vec<Wanted>>,
+    /// Forms of the statements that went out.
+    said: RefCell<Vec<&'static str>>,
 }
 
 impl Shelf {
@@ -98,6 +100,11 @@ impl Shelf {
         self.trees.insert(walked.tree.root(), walked.tree);
     }
 
+    fn last(&self, version: Option<&Version>) -> Option<&Signed> {
+        let about = |signed: &&Signed| version.is_none_or(|version| signed.statement.version == *version);
+        self.statements.iter().rev().find(about)
+    }
+
     fn root(&self, version: usize) -> Digest {
         self.statements[version - 1].statement.digest
     }
@@ -109,10 +116,11 @@ fn refused(status: u16) -> ClientError {
 }
 
 impl Source for Shelf {
-    fn statement(&self, _: &Name, version: Option<&Version>) -> Result<Vec<u8>, ClientError> {
-        let mut found = self.statements.iter().rev();
-        let found = found.find(|signed| version.is_none_or(|version| signed.statement.version == *version));
-        found.map(Signed::emit).ok_or_else(|| refused(404))
+    fn statement(&self, _: &Name, version: Option<&Version>, brief: bool) -> Result<Vec<u8>, ClientError> {
+        let signed = self.last(version).ok_or_else(|| refused(404))?;
+        let brief = Some(signed).filter(|_| brief).and_then(Brief::of);
+        self.said.borrow_mut().push(if brief.is_some() { "brief" } else { "whole" });
+        Ok(brief.map_or_else(|| signed.emit(), |brief| brief.emit()))
     }
 
     fn has_tree(&self, root: &Digest) -> Result<bool, ClientError> {
@@ -132,8 +140,10 @@ impl Source for Shelf {
     ) -> Result<PathBuf, ClientError> {
         self.asked.borrow_mut().push(wanted.clone());
         let bytes = match wanted {
-            Wanted::Patch { to: (_, to), from, .. } => {
+            Wanted::Patch { to: (version, to), from, .. } => {
                 let from = from.as_ref().map(|(_, from)| *from);
+                let said = self.last(Some(version)).map(|signed| signed.statement.digest);
+                let to = &to.or(said).ok_or_else(|| refused(404))?;
                 let mut patches = self.patches.borrow_mut();
                 let make = || {
                     let tree = |root: &Digest| self.trees.get(root).ok_or_else(|| refused(404));
@@ -214,13 +224,13 @@ fn root_of(dir: &Path) -> Digest {
 }
 
 /// Kills a sync after every step; the folder is what it was or what it shall be, and the next run finishes.
-fn kill_everywhere(shelf: &Shelf, before: &dyn Fn(&Path), old: Option<Digest>, new: Digest) {
+fn kill_everywhere(shelf: &Shelf, wish: &Wish, before: &dyn Fn(&Path), old: Option<Digest>, new: Digest) {
     for kill in 0.. {
         let folder = Scratch::new("client-kill").unwrap();
         let dir = folder.join("d");
         before(&dir);
         let killer = Killer::after(kill);
-        let done = sync(&Place::open(&dir).unwrap(), shelf, &wish(), &killer);
+        let done = sync(&Place::open(&dir).unwrap(), shelf, wish, &killer);
         let exchanged = killer.steps.borrow().contains(&Step::Exchanged);
         let found = dir.exists().then(|| root_of(&dir));
         assert_eq!(found, if exchanged { Some(new) } else { old }, "killed after {kill}");
@@ -229,9 +239,9 @@ fn kill_everywhere(shelf: &Shelf, before: &dyn Fn(&Path), old: Option<Digest>, n
             break;
         }
         // Killed again, a little later, before it may finish.
-        let again = sync(&Place::open(&dir).unwrap(), shelf, &wish(), &Killer::after(kill % 5 + 2));
+        let again = sync(&Place::open(&dir).unwrap(), shelf, wish, &Killer::after(kill % 5 + 2));
         assert!(again.is_ok() || dir.exists() == (exchanged || old.is_some()) || root_of(&dir) == new);
-        run(&dir, shelf, &wish()).unwrap();
+        run(&dir, shelf, wish).unwrap();
         assert_eq!(root_of(&dir), new, "killed after {kill}");
         let place = Place::open(&dir).unwrap();
         for gone in [place.next(), place.target(), folder.join(".d.gmcf/contents"), folder.join(".d.gmcf/trash")] {
@@ -249,22 +259,68 @@ fn kill_everywhere(shelf: &Shelf, before: &dyn Fn(&Path), old: Option<Digest>, n
 
 #[test]
 fn whenever_it_is_killed_the_folder_is_old_or_new_and_the_next_run_finishes() {
+    // With a key, statements are brief.
+    for key in [None, Some(SecretKey::generate())] {
+        let wish = Wish { key: key.as_ref().map(SecretKey::public), ..wish() };
+        let mut shelf = Shelf::default();
+        shelf.publish("1", ONE, key.as_ref());
+        let one = shelf.root(1);
+        // Nothing there yet.
+        kill_everywhere(&shelf, &wish, &|_| {}, None, one);
+        shelf.publish("2", TWO, key.as_ref());
+        let two = shelf.root(2);
+        let first = Wish { version: Some("1".parse().unwrap()), ..wish.clone() };
+        // A version, with another one before it.
+        let twice = |dir: &Path| {
+            run(dir, &shelf, &Wish { version: Some("2".parse().unwrap()), ..wish.clone() }).unwrap();
+            run(dir, &shelf, &Wish { downgrade: true, ..first.clone() }).unwrap();
+        };
+        kill_everywhere(&shelf, &wish, &twice, Some(one), two);
+        // A folder that knows of no server.
+        kill_everywhere(&shelf, &wish, &|dir| lay(dir, ONE), Some(one), two);
+        assert_eq!(shelf.said.borrow().contains(&"brief"), key.is_some());
+    }
+}
+
+#[test]
+fn a_brief_statement_will_do_where_a_key_is_trusted() {
+    let (key, other) = (SecretKey::generate(), SecretKey::generate());
     let mut shelf = Shelf::default();
-    shelf.publish("1", ONE, None);
-    let one = shelf.root(1);
-    // Nothing there yet.
-    kill_everywhere(&shelf, &|_| {}, None, one);
-    shelf.publish("2", TWO, None);
-    let two = shelf.root(2);
-    let first = Wish { version: Some("1".parse().unwrap()), ..wish() };
-    // A version, with another one before it.
-    let twice = |dir: &Path| {
-        run(dir, &shelf, &Wish { version: Some("2".parse().unwrap()), ..wish() }).unwrap();
-        run(dir, &shelf, &Wish { downgrade: true, ..first.clone() }).unwrap();
-    };
-    kill_everywhere(&shelf, &twice, Some(one), two);
-    // A folder that knows of no server.
-    kill_everywhere(&shelf, &|dir| lay(dir, ONE), Some(one), two);
+    shelf.publish("1", ONE, Some(&key));
+    let folder = Scratch::new("client").unwrap();
+    let dir = folder.join("d");
+    let trusting = Wish { key: Some(key.public()), ..wish() };
+    run(&dir, &shelf, &trusting).unwrap();
+    shelf.publish("2", TWO, Some(&key));
+    let outcome = run(&dir, &shelf, &wish()).unwrap();
+    assert_eq!(outcome.to, shelf.statements[1]);
+    // Again, and a name for what is there already: nothing more is asked for.
+    shelf.asked.borrow_mut().clear();
+    assert!(!run(&dir, &shelf, &wish()).unwrap().is_new());
+    shelf.publish("3", TWO, Some(&key));
+    assert!(run(&dir, &shelf, &wish()).unwrap().is_new());
+    assert!(shelf.asked.borrow().is_empty());
+    assert_eq!(*shelf.said.borrow(), ["whole", "brief", "brief", "brief"]);
+    // A patch that leads elsewhere: the whole statement says where it should, and the files come one by one.
+    run(&folder.join("e"), &shelf, &trusting).unwrap();
+    let elsewhere = shelf.patches.borrow()[&(None, shelf.root(3))].clone();
+    for (version, patch) in [("4", b"nonsense".to_vec()), ("5", elsewhere)] {
+        shelf.publish(version, ONE, Some(&key));
+        shelf.patches.borrow_mut().insert((Some(shelf.root(3)), shelf.root(4)), patch);
+        shelf.said.borrow_mut().clear();
+        let before = Wish { version: Some("3".parse().unwrap()), downgrade: true, ..wish() };
+        run(&dir, &shelf, &wish()).unwrap();
+        assert_eq!((root_of(&dir), &**shelf.said.borrow()), (shelf.root(4), &["brief", "whole"][..]));
+        run(&dir, &shelf, &before).unwrap();
+    }
+    // Signed by another: refused, whichever form it comes in.
+    shelf.publish("6", ONE, Some(&other));
+    shelf.said.borrow_mut().clear();
+    let refused = run(&dir, &shelf, &wish()).unwrap_err();
+    assert!(matches!(refused, ClientError::Statement(StatementError::WrongSignature)), "{refused}");
+    assert_eq!((root_of(&dir), &**shelf.said.borrow()), (shelf.root(3), &["brief", "whole"][..]));
+    // It was not believed.
+    assert_eq!(Place::open(&dir).unwrap().seen(&name()).unwrap().unwrap().statement.sequence, 5);
 }
 
 #[test]
@@ -282,7 +338,7 @@ fn what_is_known_comes_as_a_patch_and_only_once() {
     assert!(outcome.is_delta && outcome.fetched == 0);
     let version = |version: &str| version.parse::<Version>().unwrap();
     let from = Some((Some(version("1")), shelf.root(1)));
-    assert_eq!(*shelf.asked.borrow(), [Wanted::Patch { name: name(), to: (version("2"), shelf.root(2)), from }]);
+    assert_eq!(*shelf.asked.borrow(), [Wanted::Patch { name: name(), to: (version("2"), Some(shelf.root(2))), from }]);
     assert_eq!(root_of(&dir), shelf.root(2));
     // A name for what is there already: nothing is fetched, and nothing exchanged.
     shelf.publish("3", TWO, None);

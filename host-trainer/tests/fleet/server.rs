@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use host_trainer::codec;
 use host_trainer::files::Scratch;
-use host_trainer::history::{Kind, Name, Signed, Statement};
+use host_trainer::history::{Brief, Kind, Name, Signed, Statement};
 use host_trainer::release;
 use host_trainer::release::keys::SecretKey;
 use host_trainer::report::format::hex;
@@ -15,7 +15,8 @@ use host_trainer::server::{Server, Settings};
 use host_trainer::store::{Grant, Right, Store, Token};
 use host_trainer::tree::{Digest, Entry, Node, Tree, TreePath};
 use host_trainer::wire::{
-    ContentsRecord, NamesRecord, PROBLEM, Problem, STATEMENT, StatusRecord, TreeRecord, VersionRecord, VersionsRecord,
+    BRIEF, ContentsRecord, NamesRecord, PROBLEM, Problem, STATEMENT, StatusRecord, TreeRecord, VersionRecord,
+    VersionsRecord,
 };
 use reqwest::header::{
     ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, IF_RANGE, LOCATION,
@@ -136,6 +137,11 @@ async fn versions_are_published_listed_and_fetched() {
     // The statement, as it was said when it was published, and as JSON.
     let bytes = fleet.ask(Method::GET, "/names/fw/versions/1.0").header(ACCEPT, STATEMENT).send().await.unwrap();
     assert_eq!(header(&bytes, CONTENT_TYPE), STATEMENT);
+    // Nothing makes up for a digest that an unsigned one leaves out.
+    let brief = |accept: String| fleet.ask(Method::GET, "/names/fw/versions/1.0").header(ACCEPT, accept).send();
+    problem(brief(BRIEF.into()).await.unwrap(), 406, "about:blank").await;
+    let either = brief(format!("{BRIEF}, {STATEMENT};q=0.5")).await.unwrap();
+    assert_eq!(header(&either, CONTENT_TYPE), STATEMENT);
     let bytes = bytes.bytes().await.unwrap();
     assert_eq!(hex(&bytes), said);
     let latest = fleet.get("/names/fw/latest").await;
@@ -302,6 +308,14 @@ async fn statements_are_signed_here_or_by_the_publisher() {
     assert!(record.signed);
     let latest: Signed = fleet.get("/names/fw/latest").await.json().await.unwrap();
     latest.check(&name, 1, Some(&key.public())).unwrap();
+    // A brief one, for who likes that better: about this content and no other.
+    let ask = || fleet.ask(Method::GET, "/names/fw/latest").header(ACCEPT, BRIEF);
+    let answer = ask().send().await.unwrap();
+    assert_eq!(header(&answer, CONTENT_TYPE), BRIEF);
+    let etag = header(&answer, ETAG);
+    let brief = Brief::parse(&answer.bytes().await.unwrap()).unwrap();
+    assert_eq!(brief.complete(name.clone(), Digest::of(&old), old.len() as u64), latest);
+    assert_eq!(ask().header(IF_NONE_MATCH, etag).send().await.unwrap().status(), 304);
 
     let put = |signed: &Signed| {
         let put = fleet.ask(Method::PUT, "/names/fw/versions/2").bearer_auth(&fleet.publisher);

@@ -14,9 +14,9 @@ use super::super::problem::{Refusal, kinds};
 use super::super::range::{self, Meta, Part, etag};
 use super::super::{Shared, accept, docs};
 use super::{ASK, contents, trees};
-use crate::history::{Kind, Name, Signed, Version};
+use crate::history::{Brief, Kind, Name, Signed, Version};
 use crate::tree::Digest;
-use crate::wire::{MANIFEST, NameRecord, NamesRecord, OCTETS, STATEMENT, VersionRecord, VersionsRecord};
+use crate::wire::{BRIEF, MANIFEST, NameRecord, NamesRecord, OCTETS, STATEMENT, VersionRecord, VersionsRecord};
 
 /// A name in a path.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -80,12 +80,15 @@ pub(super) async fn versions(
 
 /// The statement that counts: which version a name stands for.
 ///
-/// As JSON, or signed bytes as `application/vnd.gmcf.statement`.
+/// As JSON, or signed bytes as `application/vnd.gmcf.statement`; a signed one also as
+/// `application/vnd.gmcf.statement.brief`, without its name, digest and length, for a client that rebuilds the content
+/// before it believes it.
 #[utoipa::path(
     get, path = "/names/{name}/latest", tag = "versions", security((), ("token" = [])), params(NamePath),
     responses(
         (status = 200, description = "The statement", content(
-            (serde_json::Value = "application/json"), (docs::Octets = "application/vnd.gmcf.statement")),
+            (serde_json::Value = "application/json"), (docs::Octets = "application/vnd.gmcf.statement"),
+            (docs::Octets = "application/vnd.gmcf.statement.brief")),
             headers(("etag" = String, description = "For `If-None-Match`, and for `If-Match` of what publishes"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Tagged
@@ -103,12 +106,13 @@ pub(super) async fn latest(
     said(&headers, signed)
 }
 
-/// The last statement about a version. (A rollback makes a new one.)
+/// The last statement about a version. (A rollback makes a new one.) Its forms are those of the latest.
 #[utoipa::path(
     get, path = "/names/{name}/versions/{version}", tag = "versions", security((), ("token" = [])), params(VersionPath),
     responses(
         (status = 200, description = "The statement", content(
-            (serde_json::Value = "application/json"), (docs::Octets = "application/vnd.gmcf.statement")),
+            (serde_json::Value = "application/json"), (docs::Octets = "application/vnd.gmcf.statement"),
+            (docs::Octets = "application/vnd.gmcf.statement.brief")),
             headers(("etag" = String, description = "For `If-None-Match`"))),
         (status = 304, description = "The client has it"),
         docs::Any, docs::Reading, docs::Finding, docs::Choosing, docs::Tagged
@@ -196,20 +200,26 @@ pub(super) fn found<'a>(timeline: &'a Timeline, version: &Version) -> Result<(&'
     timeline.version(version).ok_or_else(|| Refusal::missing(format!("there is no version `{version}`")))
 }
 
-/// The entity tags of a statement: of its JSON, of its bytes.
-pub(super) fn etags(signed: &Signed) -> [HeaderValue; 2] {
+/// The entity tags of a statement: of its JSON, of its bytes, of its brief form.
+pub(super) fn etags(signed: &Signed) -> [HeaderValue; 3] {
     let digest = Digest::of(&signed.emit()).to_string();
-    [etag(&format!("{}-json", &digest[..32])), etag(&digest[..32])]
+    ["-json", "", "-brief"].map(|form| etag(&format!("{}{form}", &digest[..32])))
 }
 
 /// Answers with a statement.
 fn said(headers: &HeaderMap, signed: &Signed) -> Result<Response, Refusal> {
-    let offers = ["application/json", STATEMENT];
-    let choice = accept::choose(headers, &offers)?;
+    let brief = Brief::of(signed);
+    let offers = ["application/json", STATEMENT, BRIEF];
+    let offers = if brief.is_some() { &offers[..] } else { &offers[..2] };
+    let choice = accept::choose(headers, offers)?;
     let tags = etags(signed);
-    range::precondition(headers, &[&tags[0], &tags[1]])?;
+    range::precondition(headers, &tags.each_ref())?;
     let meta = Meta { kind: offers[choice], etag: tags[choice].clone(), cache: ASK };
-    let body = if choice == 0 { json(signed)? } else { signed.emit() };
+    let body = match (choice, brief) {
+        (0, _) => json(signed)?,
+        (2, Some(brief)) => brief.emit(),
+        _ => signed.emit(),
+    };
     let mut response = if range::has(headers, &meta.etag) {
         meta.head(StatusCode::NOT_MODIFIED)
     } else {

@@ -82,7 +82,7 @@ impl Said {
     fn next(&self, app: &Shared, headers: &HeaderMap, history: &History) -> Result<Option<Signed>, Refusal> {
         if headers.contains_key(IF_MATCH) {
             let tags = history.latest().map(names::etags);
-            range::precondition(headers, &tags.as_ref().map_or(vec![], |[json, bytes]| vec![json, bytes]))?;
+            range::precondition(headers, &tags.as_ref().map_or(vec![], |tags| tags.iter().collect()))?;
         }
         let statement = match &self.signed {
             Some(signed) => signed.statement.clone(),

@@ -3,6 +3,8 @@
 use super::plan::{Coding, Plan, Reach};
 use super::tests::{example, plain, tree};
 use super::*;
+use crate::history::{Brief, Kind, Signed, Statement};
+use crate::release::keys::SecretKey;
 use crate::report::format::hex;
 use crate::tree::pack::{self, Pack};
 use crate::tree::{Entry, Node, TreePath};
@@ -55,4 +57,24 @@ fn the_pack_is_that_of_the_format() {
     let container = &bytes[9..][..67];
     assert_eq!(hex(&crate::codec::apply(&[container], None).unwrap()), hex(&block("index-example")));
     assert_eq!(Pack::open(&bytes[..]).unwrap().read(&TreePath::new("a").unwrap(), 1..2).unwrap(), b"b");
+}
+
+#[test]
+fn the_statements_are_those_of_the_format() {
+    let root = "f984770fb6faf99288c4e7739d02381d46e4a2a374c7deb6f16e64da1d17978f".parse().unwrap();
+    let statement = Statement {
+        name: "n".parse().unwrap(),
+        sequence: 2,
+        version: "2".parse().unwrap(),
+        kind: Kind::Tree,
+        digest: root,
+        len: 3,
+        rollback: false,
+        published_at: 1_767_225_600_000,
+    };
+    let signed = Signed::new(statement, Some(&SecretKey::from_seed([1; 32])));
+    assert_eq!(hex(&signed.emit()), hex(&block("statement-example")));
+    let brief = Brief::parse(&block("brief-example")).unwrap();
+    assert_eq!(brief.complete("n".parse().unwrap(), root, 3), signed);
+    assert_eq!(hex(&brief.emit()), hex(&block("brief-example")));
 }
