@@ -7,6 +7,8 @@ use core::ffi::c_void;
 use std::arch::global_asm;
 use std::sync::OnceLock;
 
+use crate::report::causes::reason;
+
 macro_rules! functions {
     ($($name:literal)*) => {
         const NAMES: &[&str] = &[$($name),*];
@@ -40,7 +42,7 @@ pub(super) fn load() -> Result<(), String> {
         .get_or_init(|| {
             // SAFETY: the library is the driver, and its initialisers are what every CUDA program runs.
             let library = unsafe { libloading::Library::new("libcuda.so.1") }
-                .map_err(|error| format!("the driver is not installed ({error})"))?;
+                .map_err(|error| format!("the driver is not installed ({})", reason(&error)))?;
             for (i, name) in NAMES.iter().enumerate() {
                 // SAFETY: the slots are words that only this function writes, once; what is found is a function of that name.
                 unsafe {
