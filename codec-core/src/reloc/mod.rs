@@ -18,6 +18,8 @@ mod laws;
 mod plain;
 pub mod riscv;
 pub mod thumb;
+#[cfg(feature = "x86")]
+pub mod x86;
 pub mod xtensa;
 
 /// Bytes visible before the place looked at.
@@ -147,6 +149,9 @@ pub enum IsaKind {
     Xtensa = 6,
     /// [`avr::Avr`].
     Avr = 7,
+    /// `x86::X86`, 64 bit. Only where the cargo feature `x86` is on, and only in files of profile host.
+    #[cfg(feature = "x86")]
+    X86 = 8,
 }
 
 /// Calls a method of the instruction set that `$kind` names.
@@ -161,14 +166,31 @@ macro_rules! dispatch {
             IsaKind::Rv64 => riscv::RiscV { rv64: true }.$method($($argument),*),
             IsaKind::Xtensa => xtensa::Xtensa.$method($($argument),*),
             IsaKind::Avr => avr::Avr.$method($($argument),*),
+            #[cfg(feature = "x86")]
+            IsaKind::X86 => x86::X86.$method($($argument),*),
         }
     };
 }
 
 impl IsaKind {
-    /// Every instruction set, in the order of their numbers.
-    pub const ALL: [Self; 8] =
-        [Self::Plain, Self::Thumb, Self::A32, Self::AArch64, Self::Rv32, Self::Rv64, Self::Xtensa, Self::Avr];
+    /// Every instruction set that is known, in the order of their numbers.
+    pub const ALL: [Self; 8 + cfg!(feature = "x86") as usize] = [
+        Self::Plain,
+        Self::Thumb,
+        Self::A32,
+        Self::AArch64,
+        Self::Rv32,
+        Self::Rv64,
+        Self::Xtensa,
+        Self::Avr,
+        #[cfg(feature = "x86")]
+        Self::X86,
+    ];
+
+    /// Whether readers of every profile know it; else only those of profile host do.
+    pub const fn is_for_devices(self) -> bool {
+        self as u8 <= Self::Avr as u8
+    }
 
     /// Number in the container.
     pub const fn id(self) -> u8 {
@@ -198,6 +220,8 @@ impl IsaKind {
             Self::Rv64 => "rv64",
             Self::Xtensa => "xtensa",
             Self::Avr => "avr",
+            #[cfg(feature = "x86")]
+            Self::X86 => "x86-64",
         }
     }
 }

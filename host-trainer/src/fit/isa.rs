@@ -2,6 +2,7 @@
 
 use crate::align::sites::window;
 use codec_core::delta::map::{Map, SEGMENT_WORDS, Segment};
+use codec_core::limits::Profile;
 use codec_core::reloc::address::{AddressModel, Stretch, Target};
 use codec_core::reloc::{Isa, IsaKind, Kind};
 
@@ -103,8 +104,9 @@ fn mixed(scores: &[(IsaKind, Vec<i64>)], switch: i64, old_len: u32) -> Option<Ad
     models.next().filter(|model| !model.stretches().is_empty())
 }
 
-/// The instruction sets worth trying, best first, without regions; never [`IsaKind::Plain`] for all of the image.
-pub fn candidates(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<AddressModel> {
+/// The instruction sets worth trying that readers of the profile know, best first, without regions; never
+/// [`IsaKind::Plain`] for all of the image.
+pub fn candidates(old: &[u8], new: &[u8], segments: &[Segment], profile: Profile) -> Vec<AddressModel> {
     let most = segments.len().min(usize::from(u16::MAX));
     let mut map = Map::new(vec![0; most * SEGMENT_WORDS]);
     // There is room: the memory was made for it.
@@ -113,8 +115,8 @@ pub fn candidates(old: &[u8], new: &[u8], segments: &[Segment]) -> Vec<AddressMo
         // The aligner's segments are legal.
         let _ = map.push(*s, old.len() as u32, new.len() as u32);
     }
-    let blocks: Vec<(IsaKind, Vec<i64>)> =
-        IsaKind::ALL.into_iter().map(|isa| (isa, scores(old, new, segments, &map, isa))).collect();
+    let known = IsaKind::ALL.into_iter().filter(|isa| profile == Profile::Host || isa.is_for_devices());
+    let blocks: Vec<(IsaKind, Vec<i64>)> = known.map(|isa| (isa, scores(old, new, segments, &map, isa))).collect();
     let mut scored: Vec<(i64, IsaKind)> =
         blocks.iter().map(|(isa, scores)| (scores.iter().sum(), *isa)).filter(|(score, _)| *score > 0).collect();
     scored.sort_by_key(|(score, isa)| (std::cmp::Reverse(*score), isa.id()));

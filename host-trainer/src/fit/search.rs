@@ -26,10 +26,10 @@ const TEXT_PRICES: [(f32, f32, f32); 6] =
 /// Told of each candidate as it is started: (done, in all, as far as known).
 pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
-/// The candidates' alignments, all segments in the map, however many.
-pub fn alignments(old: &[u8], new: &[u8], costs: Costs) -> Vec<Alignment> {
+/// The candidates' alignments for readers of `profile`, all segments in the map, however many.
+pub fn alignments(old: &[u8], new: &[u8], costs: Costs, profile: Profile) -> Vec<Alignment> {
     let mut aligner = Aligner::new(old, new, costs);
-    let mut candidates = isa::candidates(old, new, &aligner.plain());
+    let mut candidates = isa::candidates(old, new, &aligner.plain(), profile);
     candidates.push(AddressModel::new(IsaKind::Plain));
     let mut found: Vec<Alignment> = Vec::new();
     for sets in candidates {
@@ -98,7 +98,7 @@ fn without_base(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
         None => keep(encode(job, &nothing, false)?),
         Some(old) => {
             watch(0, 0);
-            let candidates = alignments(old, job.new, Costs::default());
+            let candidates = alignments(old, job.new, Costs::default(), job.profile);
             let all = candidates.len() as u64 + 1;
             let mut delta: Option<Encoded> = None;
             for (i, alignment) in candidates.iter().enumerate() {

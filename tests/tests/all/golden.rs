@@ -38,7 +38,7 @@ const fn air(file: &'static str, profile: Profile, old: Option<&'static str>, ne
 const TEXT_OLD: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.3.10.py";
 const TEXT_NEW: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py";
 
-const VECTORS: [Vector; 9] = [
+const VECTORS: [Vector; 10] = [
     air("stored.gmcf", Profile::Tiny, None, "golden/pi.bin"),
     air("empty.gmcf", Profile::Tiny, None, "golden/empty.txt"),
     air("whole.gmcf", Profile::Small, None, "golden/settings.txt"),
@@ -46,6 +46,7 @@ const VECTORS: [Vector; 9] = [
     air("riscv.gmcf", Profile::Tiny, Some("data/dev/fw-espboot-c3/2.1.0.bin"), "data/dev/fw-espboot-c3/3.3.0.bin"),
     air("avr.gmcf", Profile::Medium, Some("data/dev/fw-nodepixel-firmata/0.7.1.bin"), AVR_NEW),
     air("thumb.gmcf", Profile::Small, Some("data/dev/fw-built-rust/v1.bin"), "data/dev/fw-built-rust/v2.bin"),
+    air("x86-64.gmcf", Profile::Host, Some("data/x86-64/v1.so"), "data/x86-64/v2.so"),
     Vector { file: "version-1.gmcf", made: LAYERED, old: Some(TEXT_OLD), new: TEXT_NEW },
     Vector { file: "memory.gmcf", made: Made::Memorised(21, 2), old: None, new: "golden/pi.bin" },
 ];

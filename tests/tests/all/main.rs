@@ -31,3 +31,4 @@ mod mixed;
 mod power;
 mod properties;
 mod updater;
+mod x86;

@@ -43,7 +43,7 @@ fn mixes(pairs: [&Pair; 2], names: [&str; 2]) {
 /// Bytes of the smallest update that reads all of the image with one instruction set.
 fn best_single(old: &[u8], new: &[u8]) -> usize {
     let job = Job { new, old: Some(old), profile: Profile::Small, prior: PRIOR, base: None };
-    let sizes = alignments(old, new, Costs::default())
+    let sizes = alignments(old, new, Costs::default(), Profile::Small)
         .into_iter()
         .filter(|found| found.address.stretches().is_empty())
         .map(|found| found.split(Profile::Small.parameters().segments as usize, LEAST_MAPPED))

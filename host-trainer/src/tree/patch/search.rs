@@ -6,13 +6,13 @@ use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::AddressModel;
 
-use super::Options;
 use super::error::PatchError;
 use super::group::is_text;
 use super::plan::mode;
-use crate::align::Alignment;
+use super::{GROUP, Options};
 use crate::align::path::{Costs, Scene};
 use crate::align::suffix::SuffixIndex;
+use crate::align::{Aligner, Alignment};
 use crate::base::{Resident, Shipped};
 use crate::codec::Profile;
 use crate::fit::encode::{Encoded, Job, encode, stored, with_big_stack};
@@ -28,8 +28,10 @@ const PRICES_LONG: [(f32, f32, f32); 3] = [(1.0, 100.0, 3.0), (1.5, 34.0, 1.0), 
 const PRICES_BINARY: [(f32, f32, f32); 2] = [(5.2, 22.0, 1.0), (2.5, 34.0, 1.0)];
 /// So many of the shortest are tried with the base model, too; all but the first only where little is inserted.
 const WITH_BASE: usize = 2;
-/// Binaries up to so many bytes, old ones included, are searched for instruction sets and link addresses.
-const CODE: usize = 4 << 20;
+/// Binaries up to so many bytes, old ones included, are searched for instruction sets and link addresses: all of them.
+const CODE: usize = 2 * GROUP as usize;
+/// Those up to so many are tried with the base model however much is inserted.
+const SMALL: usize = 4 << 20;
 
 /// Where more bytes than this are inserted, only the shortest is tried with the base model.
 const MODELLED_AGAIN: usize = 32 << 10;
@@ -55,25 +57,32 @@ impl From<Encoded> for Coded {
     }
 }
 
+/// Costs at these prices.
+fn at(&(insert, segment, missed): &(f32, f32, f32)) -> Costs {
+    let usual = Costs::default();
+    Costs { insert, segment, miss: usual.miss * missed, miss_again: usual.miss_again * missed, ..usual }
+}
+
+/// What is best in a map, the rest among copies.
+fn split(alignment: &Alignment) -> Alignment {
+    alignment.split(Profile::Host.parameters().segments as usize, LEAST_MAPPED)
+}
+
 /// Segments of `new` over `old` as plain bytes, at each of the prices.
 fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignment> {
     let index = SuffixIndex::new(old);
     let (old_targets, new_targets) = (vec![None; old.len()], vec![None; new.len()]);
-    let segments = |&(insert, segment, missed): &(f32, f32, f32)| -> Vec<Segment> {
-        let usual = Costs::default();
-        let (miss, miss_again) = (usual.miss * missed, usual.miss_again * missed);
-        let costs = Costs { insert, segment, miss, miss_again, ..usual };
+    let segments = |costs: Costs| -> Vec<Segment> {
         Scene { old, new, old_targets: &old_targets, new_targets: &new_targets, costs }.segments(&index)
     };
-    let most = Profile::Host.parameters().segments as usize;
     let address = AddressModel::new(IsaKind::Plain);
     let mut found: Vec<Alignment> = Vec::new();
-    for segments in prices.iter().map(segments) {
+    for segments in prices.iter().map(at).map(segments) {
         if found.iter().all(|other| other.segments != segments) {
             found.push(Alignment { segments, copies: Vec::new(), address: address.clone() });
         }
     }
-    found.iter().map(|alignment| alignment.split(most, LEAST_MAPPED)).collect()
+    found.iter().map(split).collect()
 }
 
 /// Codes `new` against `old`, or alone where there is none, without a header.
@@ -113,11 +122,30 @@ pub(in crate::tree) fn container(
             }
         };
         if !is_text(new) && !old.is_empty() && new.len() + old.len() <= code {
-            let encoded = smallest(&Job { old: Some(old), ..based }, &|_, _| {})?;
+            let job = if new.len() + old.len() <= SMALL { based } else { plain };
+            let encoded = smallest(&Job { old: Some(old), ..job }, &|_, _| {})?;
             let with_base = Header::parse(&encoded.bytes)?.0.base.is_some();
-            let is_code = !encoded.alignment.address.is_plain();
+            let mut alignment = encoded.alignment.clone();
+            let is_code = !alignment.address.is_plain();
+            let mut len = encoded.bytes.len();
             keep(encoded, with_base);
             if is_code {
+                if job.base.is_none() {
+                    // The prices that are not the usual ones, for the same addresses.
+                    for costs in PRICES_BINARY[1..].iter().map(at) {
+                        let segments = Aligner::new(old, new, costs).align(&alignment.address, &alignment.segments);
+                        let address = alignment.address.clone();
+                        let again = split(&Alignment { segments, copies: Vec::new(), address });
+                        let encoded = delta(plain, &again)?;
+                        if encoded.bytes.len() < len {
+                            (alignment, len) = (again, encoded.bytes.len());
+                        }
+                        keep(encoded, false);
+                    }
+                    if worth(&alignment, modelled) {
+                        keep(delta(based, &alignment)?, true);
+                    }
+                }
                 return best.ok_or(codec_core::Error::Finished);
             }
         }
