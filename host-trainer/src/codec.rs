@@ -376,11 +376,7 @@ fn decode(air: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>) -> Result<
 /// header that lies about `new_len`, in bytes, takes no memory. Never inlined, so that a decoder on its way to the heap
 /// passes through the stack frame of its own profile alone.
 #[inline(never)]
-fn pump<D: Rebuild>(
-    make: impl FnOnce() -> D,
-    mut input: &[u8],
-    new_len: u32,
-) -> Result<Vec<u8>, codec_core::Error> {
+fn pump<D: Rebuild>(make: impl FnOnce() -> D, mut input: &[u8], new_len: u32) -> Result<Vec<u8>, codec_core::Error> {
     let mut decoder = Box::new(make());
     let mut output = Vec::new();
     let mut len = 0;

@@ -106,8 +106,8 @@ impl Header {
             (true, true, false) => Some(Mode::Primed),
             _ => None,
         };
-        let profile = Profile::from_id(flags & flag::PROFILE)
-            .filter(|_| flags & flag::DELTA != 0 || flags & flag::SAME_LEN == 0);
+        let profile =
+            Profile::from_id(flags & flag::PROFILE).filter(|_| flags & flag::DELTA != 0 || flags & flag::SAME_LEN == 0);
         let (Some(mode), Some(profile)) = (mode, profile) else {
             return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
         };

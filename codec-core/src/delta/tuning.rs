@@ -70,16 +70,15 @@ pub struct Said {
     pub code: i32,
 }
 
-const ELEMENTS: [Element; 6] =
-    [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
+const ELEMENTS: [Element; 6] = [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
 const EVEN: u32 = 1 << 15;
 /// Bounds of the probabilities: a decision costs at most 11 bits, and a little for rounding.
 const LEAST: u32 = 32;
 const MOST: u32 = 65536 - LEAST;
 /// Observations after which a counter moves no slower.
-const LIMIT: u32 = 255;
+const LIMIT: u32 = 120;
 /// Learning rate of the mixer.
-const RATE: i32 = 6;
+const RATE: i32 = 11;
 /// Most bits of a weight.
 const WIDTH: usize = 32;
 /// Distances, in halves of a bit, between a length and the one that the last two weights let expect.
@@ -155,7 +154,7 @@ impl WeightCode {
         const NEW: FineCounter = FineCounter::new(EVEN as u16, 0);
         self.near.as_flattened_mut().fill(NEW);
         self.size.as_flattened_mut().as_flattened_mut().fill(NEW);
-        self.mixer = Mixer::new(WEIGHT_ONE * 2 / 5);
+        self.mixer = Mixer::new(WEIGHT_ONE / 2);
         self.signs.as_flattened_mut().fill(NEW);
         self.tops.as_flattened_mut().fill(NEW);
         self.steps.fill(NEW);
@@ -361,4 +360,145 @@ fn decide<C: Coder>(coder: &mut C, counter: &mut FineCounter, bit: u32) -> u32 {
 /// The low `bits` bits of `value` at even odds, most significant first.
 fn plain<C: Coder>(coder: &mut C, value: u32, bits: u32) -> u32 {
     (0..bits).rev().fold(0, |found, i| found << 1 | coder.code(value >> i & 1, EVEN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::container::residue::tests::random;
+    use crate::entropy::{RangeDecoder, RangeEncoder};
+
+    const ADAPTERS: [Adapter; 6] = [
+        Adapter::None,
+        Adapter::Bitdelta { block_log2: 0 },
+        Adapter::Bitdelta { block_log2: 5 },
+        Adapter::Bitdelta { block_log2: MOST_LOG2 },
+        Adapter::Sparse { bits: 1 },
+        Adapter::Sparse { bits: MOST_BITS },
+    ];
+
+    fn write(head: Head, weights: &[(u32, Said)], behind: &[u8]) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let mut coder = RangeEncoder::new(|byte| payload.push(byte));
+        let mut code = WeightCode::new();
+        code.start();
+        assert_eq!(code.code_head(&mut coder, head), Ok(head));
+        weights.iter().for_each(|(old, said)| assert_eq!(code.code(&mut coder, *old, said), said.new));
+        behind.iter().for_each(|&byte| assert_eq!(code.code_byte(&mut coder, byte), byte));
+        let _ = coder.finish();
+        payload
+    }
+
+    /// What [`write`] wrote, and whether the coder ends as its writer left it.
+    fn read(payload: &[u8], old: &[u32], behind: usize) -> (Head, Vec<u32>, Vec<u8>, bool) {
+        struct All<'a>(RangeDecoder<64>, &'a [u8]);
+        impl Coder for All<'_> {
+            fn code(&mut self, bit: u32, p: u32) -> u32 {
+                let n = self.0.push(self.1);
+                self.1 = &self.1[n..];
+                self.0.code(bit, p)
+            }
+        }
+        let mut coder = All(RangeDecoder::new(), payload);
+        let mut code = WeightCode::new();
+        code.start();
+        let head = code.code_head(&mut coder, Head::default()).unwrap();
+        let new = old.iter().map(|old| code.code(&mut coder, *old, &Said::default())).collect();
+        let behind = (0..behind).map(|_| code.code_byte(&mut coder, 0)).collect();
+        (head, new, behind, coder.1.is_empty() && coder.0.ends_as_written())
+    }
+
+    /// Any weights under any adapter that says anything: the answer that is forced in a four, too.
+    #[test]
+    fn every_bit_comes_back() {
+        let mut seed = 11;
+        for element in ELEMENTS {
+            let mask = u32::MAX >> (32 - 8 * element.bytes());
+            let corners = [0, 1, mask, mask >> 1, (mask >> 1) + 1, 0x7f80_0000 & mask, 0x7c00 & mask];
+            for adapter in ADAPTERS {
+                let head = Head { element, adapter };
+                let bits = if let Adapter::Sparse { bits } = adapter { bits } else { 1 };
+                let mut weight = |i: usize| {
+                    let (r, s) = (random(&mut seed), random(&mut seed));
+                    // Far away, near, and the ends of the range.
+                    let old = if i % 3 == 0 { corners[r as usize % corners.len()] } else { r as u32 & mask };
+                    let new = match i % 4 {
+                        0 => corners[s as usize % corners.len()],
+                        1 => s as u32 & mask,
+                        _ => element.element(element.code(old).wrapping_add((s % 64) as i32 - 32)),
+                    };
+                    let code = ((r >> 40) as i32 & ((1 << bits) - 1)) - (1 << (bits - 1));
+                    (old, Said { new, step: (s >> 32) as u32 >> (r >> 59), kept: r >> 63 != 0, code })
+                };
+                let weights: Vec<(u32, Said)> = (0..1003).map(&mut weight).collect();
+                let behind = &[7, 0, 255][..element.bytes() - 1];
+                let payload = write(head, &weights, behind);
+                let old: Vec<u32> = weights.iter().map(|(old, _)| *old).collect();
+                let new: Vec<u32> = weights.iter().map(|(_, said)| said.new).collect();
+                assert_eq!(read(&payload, &old, behind.len()), (head, new, behind.to_vec(), true), "{head:?}");
+            }
+        }
+    }
+
+    /// Counts what decisions cost, and answers as it likes.
+    struct Hostile {
+        seed: u64,
+        /// Of 8 answers, so many are the less likely one.
+        unlikely: u64,
+        bits: f64,
+    }
+
+    impl Coder for Hostile {
+        fn code(&mut self, _: u32, p: u32) -> u32 {
+            let bit = u32::from((p < 1 << 15) == (random(&mut self.seed) % 8 < self.unlikely));
+            let spent = if bit != 0 { p } else { 65536 - p };
+            self.bits += 16.0 - f64::from(spent).log2();
+            bit
+        }
+    }
+
+    #[test]
+    fn whatever_is_read_a_weight_takes_no_more_bits_than_it_may() {
+        for unlikely in [0, 1, 4, 7, 8] {
+            let mut coder = Hostile { seed: 12, unlikely, bits: 0.0 };
+            let mut refused = 0;
+            for _ in 0..64 {
+                let mut code = WeightCode::new();
+                code.start();
+                coder.bits = 0.0;
+                let head = code.code_head(&mut coder, Head::default());
+                assert!(coder.bits <= MAX_HEAD_BITS as f64);
+                refused += u32::from(head.is_err());
+                for _ in 0..if head.is_ok() { 300 } else { 0 } {
+                    coder.bits = 0.0;
+                    let old = random(&mut coder.seed) as u32;
+                    let new = code.code(&mut coder, old, &Said::default());
+                    assert!(coder.bits <= MAX_BITS as f64, "{} bits", coder.bits);
+                    assert_eq!(code.element().element(code.element().code(new)), new, "an element of its width");
+                }
+            }
+            assert!(refused < 64 || unlikely != 4);
+        }
+    }
+
+    #[test]
+    fn heads_that_are_none_are_refused() {
+        let none = |head| {
+            let mut coder = RangeEncoder::new(|_| {});
+            WeightCode::new().code_head(&mut coder, head).unwrap_err()
+        };
+        let head = |adapter| Head { element: Element::F32, adapter };
+        let error = |field, found, limit| Error::OutOfRange { field, found, limit };
+        assert_eq!(none(head(Adapter::Bitdelta { block_log2: 32 })), error("block_log2", 32, 31));
+        assert_eq!(none(head(Adapter::Sparse { bits: 0 })), error("bits", 0, 4));
+        assert_eq!(none(head(Adapter::Sparse { bits: 5 })), error("bits", 5, 4));
+        let read = |payload: &[u8]| {
+            let mut coder: RangeDecoder<64> = RangeDecoder::new();
+            coder.push(payload);
+            WeightCode::new().code_head(&mut coder, Head::default())
+        };
+        // 1s are the lower part of the interval: plain bits stand inverted, the first one highest.
+        assert_eq!(read(&[0x00, 0, 0, 0]), Err(Error::Unknown { field: "element", found: 7 }));
+        assert_eq!(read(&[0b1110_0000, 0, 0, 0]), Err(Error::Unknown { field: "adapter", found: 3 }));
+    }
 }

@@ -7,7 +7,7 @@ use crate::cli::CliError;
 use crate::cli::backend::{self, Work};
 use crate::cli::base::Loaded;
 use crate::cli::compress::{read, summary, verify, write};
-use crate::cli::fit_args::FitArgs;
+use crate::cli::fit_args::{FitArgs, WeightsArg};
 use crate::cli::output::{Bar, print_json, shown};
 use crate::codec::{CodecError, Format, Options};
 use crate::fit::adapter::Family;
@@ -46,14 +46,8 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
     let new = read(&args.what)?;
     let old = args.old.as_deref().map(read).transpose()?;
     let name = shown(&args.what);
-    if let (Some(_), Some(old)) = (args.weights, &old)
-        && old.len() != new.len()
-    {
-        let (new, old) = (thousands(new.len() as u64), thousands(old.len() as u64));
-        return Err(CliError::Usage {
-            what: format!("--weights takes files of one length, and these have {new} and {old} bytes"),
-            hint: "leave --weights out".into(),
-        });
+    if let (Some(_), Some(old)) = (args.weights, &old) {
+        WeightsArg::check(&new, old)?;
     }
     let profile = args.profile.into();
     let loaded = Loaded::new(&args.base, profile, None)?;
@@ -63,10 +57,8 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
 
     let fit = || CliError::codec(format!("fit {name}"));
     let options = Options { profile, format: Format::V2, base, progress: Some(&step) };
-    let mut candidates = vec![
-        file::stored_memory(&new).map_err(fit())?,
-        file::residual(&new, old.as_deref(), &options).map_err(fit())?,
-    ];
+    let mut candidates =
+        vec![file::stored_memory(&new).map_err(fit())?, file::residual(&new, old.as_deref(), &options).map_err(fit())?];
     if let (Some(weights), Some(old)) = (args.weights, &old) {
         candidates.extend(weights::candidates(&new, old, weights.into(), &options).map_err(fit())?);
     }
