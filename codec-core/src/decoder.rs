@@ -310,9 +310,6 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     /// Checks budgets and the old image, and sets the tables up.
     #[inline(never)]
     fn open(&mut self, header: &Header) -> Result<Phase, Error> {
-        if header.mode == Mode::Weights {
-            return Err(Error::Unknown { field: "mode", found: header.mode as u64 });
-        }
         let old_len = header.old.map_or(0, |old| old.len);
         self.addresses.start();
         if header.mode != Mode::Stored {
@@ -325,7 +322,8 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 self.rebuilder.finish_map(AddressModel::default());
                 Phase::Body
             }
-            Mode::Coded | Mode::Primed | Mode::Weights => Phase::Address,
+            Mode::Coded | Mode::Primed => Phase::Address,
+            Mode::Weights => return Err(Error::Unknown { field: "mode", found: header.mode as u64 }),
         })
     }
 

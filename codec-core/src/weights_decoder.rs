@@ -33,7 +33,8 @@ pub struct WeightsDecoder<O> {
     old: O,
     phase: Phase,
     header: heapless::Vec<u8, MAX_HEADER_LEN>,
-    parsed: Option<Header>,
+    /// At most one; not an `Option`, whose `None` need not be zero bits.
+    parsed: heapless::Vec<Header, 1>,
     /// Bytes of the payload taken so far.
     taken: u32,
     coder: RangeDecoder<BUFFER>,
@@ -43,26 +44,29 @@ pub struct WeightsDecoder<O> {
     /// Bytes of the old file from `window_at` on.
     window: heapless::Vec<u8, WINDOW>,
     window_at: u32,
-    digest: Hasher,
+    /// Likewise. Of all that was rebuilt.
+    digest: heapless::Vec<Hasher, 1>,
     /// Rebuilt, and not written yet.
     pending: heapless::Vec<u8, MAX_ELEMENT_BYTES>,
 }
 
 impl<O> WeightsDecoder<O> {
     /// A decoder that reads the old file through `old`.
-    pub fn new(old: O) -> Self {
+    ///
+    /// All its bits are zero, but for the storage's: a `static` decoder takes no flash.
+    pub const fn new(old: O) -> Self {
         Self {
             old,
             phase: Phase::Header,
             header: heapless::Vec::new(),
-            parsed: None,
+            parsed: heapless::Vec::new(),
             taken: 0,
             coder: RangeDecoder::new(),
             code: WeightCode::new(),
             at: 0,
             window: heapless::Vec::new(),
             window_at: 0,
-            digest: Hasher::new(),
+            digest: heapless::Vec::new(),
             pending: heapless::Vec::new(),
         }
     }
@@ -72,7 +76,7 @@ impl<O: ReadAt> WeightsDecoder<O> {
     fn advance(&mut self, mut input: &[u8], output: &mut [u8]) -> Result<Step, Error> {
         let (input_len, mut written) = (input.len(), 0);
         let status = loop {
-            match (self.phase, self.parsed) {
+            match (self.phase, self.parsed.first().copied()) {
                 (Phase::Header, _) => {
                     let Some((&byte, rest)) = input.split_first() else { break Status::NeedInput };
                     input = rest;
@@ -125,7 +129,9 @@ impl<O: ReadAt> WeightsDecoder<O> {
             return Err(Error::Unknown { field: "mode", found: header.mode as u64 });
         };
         check_old(&mut self.old, old)?;
-        self.parsed = Some(header);
+        let full = Error::Corrupt { field: "header" };
+        self.parsed.push(header).map_err(|_| full)?;
+        self.digest.push(Hasher::new()).map_err(|_| full)?;
         self.phase = Phase::Head;
         Ok(())
     }
@@ -159,7 +165,9 @@ impl<O: ReadAt> WeightsDecoder<O> {
             self.pending.extend(new.to_le_bytes().into_iter().take(width));
         }
         self.at += self.pending.len() as u32;
-        self.digest.update(&self.pending);
+        if let Some(digest) = self.digest.first_mut() {
+            digest.update(&self.pending);
+        }
         Ok(())
     }
 
@@ -168,7 +176,7 @@ impl<O: ReadAt> WeightsDecoder<O> {
             return Ok(*byte);
         }
         // As far as the header says; that much has been read before, to identify it.
-        let len = self.parsed.map_or(0, |header| header.new_len).saturating_sub(at).min(WINDOW as u32);
+        let len = self.header().map_or(0, |header| header.new_len).saturating_sub(at).min(WINDOW as u32);
         self.window.clear();
         self.window.extend(core::iter::repeat_n(0, len as usize));
         self.old.read_at(at, &mut self.window)?;
@@ -181,7 +189,7 @@ impl<O: ReadAt> WeightsDecoder<O> {
         if self.taken != header.payload_len || !self.coder.ends_as_written() {
             return Err(Error::Corrupt { field: "payload" });
         }
-        let found = core::mem::replace(&mut self.digest, Hasher::new()).finish();
+        let found = self.digest.pop().ok_or(Error::Finished)?.finish();
         if found != header.digest {
             return Err(Error::DigestMismatch { expected: header.digest.old().0, found: found.old().0 });
         }
@@ -205,7 +213,7 @@ impl<O: ReadAt> Rebuild for WeightsDecoder<O> {
     }
 
     fn finish(&self) -> Result<(), Error> {
-        match (self.phase, &self.parsed) {
+        match (self.phase, self.parsed.first()) {
             (Phase::Done, _) => Ok(()),
             (Phase::Failed, _) => Err(Error::Finished),
             (_, Some(header)) => {
@@ -220,6 +228,6 @@ impl<O: ReadAt> Rebuild for WeightsDecoder<O> {
     }
 
     fn header(&self) -> Option<&Header> {
-        self.parsed.as_ref()
+        self.parsed.first()
     }
 }

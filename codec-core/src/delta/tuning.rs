@@ -421,7 +421,7 @@ mod tests {
                 let mut weight = |i: usize| {
                     let (r, s) = (random(&mut seed), random(&mut seed));
                     // Far away, near, and the ends of the range.
-                    let old = if i % 3 == 0 { corners[r as usize % corners.len()] } else { r as u32 & mask };
+                    let old = if i.is_multiple_of(3) { corners[r as usize % corners.len()] } else { r as u32 & mask };
                     let new = match i % 4 {
                         0 => corners[s as usize % corners.len()],
                         1 => s as u32 & mask,
