@@ -374,6 +374,8 @@ fn one_random_file_is_fitted_and_comes_back() {
         assert!((512..=512 + 40).contains(&size), "{size}");
         assert_eq!(candidates[0]["bytes"], size);
         assert_eq!(candidates[0]["name"], record["written"]);
+        let quick: Vec<_> = candidates.iter().filter(|c| c["quick"] == true).collect();
+        assert!(!quick.is_empty() && quick.iter().all(|c| c["bytes"].as_u64().unwrap() > 3 * size), "{record}");
         let run = bench.run(&["apply", "r.gmcf", "-o", "back"]);
         assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
         assert_eq!(fs::read(bench.path("back")).unwrap(), fs::read(&random).unwrap());

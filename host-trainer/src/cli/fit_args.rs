@@ -66,7 +66,7 @@ impl From<WeightsArg> for Element {
 /// gradient descent, and the residual, which `gmcf compress` makes. The shortest one that rebuilds the file is written, for
 /// `gmcf apply`. A position memory holds any file, and none is shorter than the residual but by chance: d dimensions of b
 /// bits take d b bits a byte, and the residual is the memory of 8 x 1 bit, coded under what the device already has. Memories
-/// that are hopelessly long are packed quickly: the table says `at most`.
+/// that are hopelessly long are packed quickly, and the table says so: with care they would mostly be shorter.
 ///
 /// The same files and settings give the same result, on every backend.
 #[derive(Debug, Args)]

@@ -4,7 +4,7 @@ use super::adapter::{self, Family};
 use super::encode::{Job, stored};
 use super::memory::{BITS, Codes};
 use crate::codec::{self, CodecError, Options};
-use crate::layered::{position_memory, position_memory_at_most};
+use crate::layered::{position_memory, position_memory_quick_len};
 use codec_core::Error;
 use codec_core::container::v2::Header;
 use codec_core::predict::prior::PRIOR;
@@ -22,8 +22,8 @@ pub struct Candidate {
     pub name: String,
     /// Bytes in all, headers too.
     pub bytes: u64,
-    /// Whether it takes that at most: it is far too long to be packed with care.
-    pub at_most: bool,
+    /// Whether that is after a quick packing, and mostly more than it would take: it is far too long to be packed with care.
+    pub quick: bool,
     /// Bytes of its codes alone, packed, where it is codes.
     pub codes: Option<u64>,
     /// Whether it rebuilds the file bit for bit.
@@ -58,7 +58,7 @@ pub fn residual(new: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result
         format!("residual, {model}{delta}")
     };
     let (bytes, container) = (made.bytes.len() as u64, Some(made.bytes));
-    Ok(Candidate { name, bytes, at_most: false, codes: None, exact, container })
+    Ok(Candidate { name, bytes, quick: false, codes: None, exact, container })
 }
 
 /// The position memory of 8 x 1 bit as a stored file of version 2: the same bits, in the shorter container.
@@ -73,7 +73,7 @@ pub fn stored_memory(new: &[u8]) -> Result<Candidate, CodecError> {
     Ok(Candidate {
         name: "memory 8 x 1 bit, stored".into(),
         bytes: bytes.len() as u64,
-        at_most: false,
+        quick: false,
         codes,
         exact,
         container: Some(bytes),
@@ -87,23 +87,23 @@ pub fn stored_memory(new: &[u8]) -> Result<Candidate, CodecError> {
 /// candidate costs its codes, and has no container.
 pub fn memory(new: &[u8], codes: &Codes, shortest: u64) -> Result<Candidate, CodecError> {
     let (dim, bits) = (codes.dim, codes.bits);
-    let quick = position_memory_at_most(&codes.codes, dim, bits, new.len() as u32)?;
-    let at_most = quick > shortest.saturating_mul(HOPELESS);
+    let quick_len = position_memory_quick_len(&codes.codes, dim, bits, new.len() as u32)?;
+    let quick = quick_len > shortest.saturating_mul(HOPELESS);
     let name = format!("memory {dim} x {bits} bit{}", if bits == 1 { "" } else { "s" });
     let candidate = |container: Option<Vec<u8>>| Candidate {
         name,
         bytes: match &container {
             Some(file) => file.len() as u64,
-            None if at_most => quick,
+            None if quick => quick_len,
             None => codes.packed_len(),
         },
-        at_most,
+        quick,
         codes: Some(codes.packed_len()),
         // What was written has been read back.
         exact: container.is_some() || codes.says(new),
         container,
     };
-    if at_most {
+    if quick {
         return Ok(candidate(None));
     }
     match position_memory(&codes.codes, None, dim, bits, codes.step(), new) {
@@ -130,7 +130,7 @@ pub fn adapters(family: Family<'_>, watch: adapter::Watch<'_>) -> Result<Vec<Can
     let rows = adapter::fit(family, watch)?.rows;
     let with_file = |row: adapter::Row| Candidate {
         bytes: row.total(),
-        at_most: false,
+        quick: false,
         name: format!("adapter {} and the file", row.name),
         codes: None,
         exact: true,

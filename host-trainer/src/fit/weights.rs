@@ -154,7 +154,7 @@ pub fn candidates(
         let file = encode(new, old, Head { element, adapter })?.bytes;
         let exact = codec::apply_within(&[&file], Some(old), new.len() as u32, options.base)? == new;
         let (name, bytes) = (format!("weights, {name}"), file.len() as u64);
-        Ok(Candidate { name, bytes, at_most: false, codes: None, exact, container: Some(file) })
+        Ok(Candidate { name, bytes, quick: false, codes: None, exact, container: Some(file) })
     };
     ADAPTERS.into_iter().map(cost).collect()
 }

@@ -16,7 +16,7 @@ use codec_core::container::{v1, v2, zstd};
 use codec_core::neural::memory::LAYER;
 use position::Position;
 
-pub use position::{position_memory, position_memory_at_most};
+pub use position::{position_memory, position_memory_quick_len};
 
 /// Bits of a code of a version 2 file.
 const CODE_BITS: u32 = 8;

@@ -46,12 +46,12 @@ pub fn position_memory(
     Ok(bytes)
 }
 
-/// Bytes that [`position_memory`] without a projection takes at most, found in a fraction of its time: those of a file
-/// whose codes are packed in a hurry.
+/// Bytes of a [`position_memory`] without a projection whose codes are packed in a hurry, found in a fraction of the time.
+/// Packed with care it is mostly shorter, and sometimes a little longer.
 ///
 /// # Errors
 /// As [`position_memory`], the codes of another content not among them.
-pub fn position_memory_at_most(codes: &[i8], dim: u32, bits: u32, len: u32) -> Result<u64, CodecError> {
+pub fn position_memory_quick_len(codes: &[i8], dim: u32, bits: u32, len: u32) -> Result<u64, CodecError> {
     let compressed = frame(&packed(codes, len, dim, bits)?, QUICK_LEVEL)?;
     let shape = [len, dim];
     let memory =

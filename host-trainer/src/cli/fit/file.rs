@@ -32,8 +32,8 @@ struct Record<'a> {
 struct CandidateRecord<'a> {
     name: &'a str,
     bytes: u64,
-    /// Whether `bytes` is a bound: the candidate is far too long to be packed with care.
-    at_most: bool,
+    /// Whether `bytes` is after a quick packing: the candidate is far too long to be packed with care.
+    quick: bool,
     /// Bytes of its codes alone.
     codes: Option<u64>,
     bits_per_byte: f64,
@@ -131,11 +131,11 @@ fn bits_per_byte(bytes: u64, len: usize) -> f64 {
 }
 
 fn record(candidate: &Candidate, len: usize) -> CandidateRecord<'_> {
-    let Candidate { name, bytes, at_most, codes, exact, container } = candidate;
+    let Candidate { name, bytes, quick, codes, exact, container } = candidate;
     CandidateRecord {
         name,
         bytes: *bytes,
-        at_most: *at_most,
+        quick: *quick,
         codes: *codes,
         bits_per_byte: bits_per_byte(*bytes, len),
         exact: *exact,
@@ -148,7 +148,7 @@ fn table(candidates: &[Candidate], best: usize, len: usize, backend: &str) -> St
     for (i, candidate) in candidates.iter().enumerate() {
         let mark = match &candidate.container {
             _ if i == best => "< written",
-            _ if candidate.at_most => "at most; not packed with care",
+            _ if candidate.quick => "packed quickly",
             None => "not written",
             Some(_) => "",
         };
