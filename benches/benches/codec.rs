@@ -1,4 +1,4 @@
-//! The codec's parts, each alone: range coder, mixing network, relocation, alignment.
+//! The codec's parts, each alone: range coder, mixing network, relocation, alignment; and what it takes to fit one file.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -13,20 +13,30 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use host_trainer::align::Aligner;
 use host_trainer::align::path::Costs;
 use host_trainer::align::suffix::SuffixIndex;
-
+use host_trainer::backend::cpu::Cpu;
 use host_trainer::bench::stats::Kind;
+use host_trainer::codec::{Format, Options, Profile};
+use host_trainer::fit::file::{self, shortest};
+use host_trainer::fit::memory::{DIMS, fit, fit_all};
 
 const DECISIONS: usize = 1 << 16;
+/// Length of the file that is fitted, bytes.
+const FITTED: usize = 512;
 
-/// Bits with the probability that the coder is told, from a fixed xorshift32 sequence: `(bit, p)`, p in 1/65536.
-fn decisions() -> Vec<(u32, u32)> {
+/// A fixed xorshift32 sequence.
+fn xorshift() -> impl FnMut() -> u32 {
     let mut state = 0x9e37_79b9_u32;
-    let mut next = || {
+    move || {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
         state
-    };
+    }
+}
+
+/// Bits with the probability that the coder is told: `(bit, p)`, p in 1/65536.
+fn decisions() -> Vec<(u32, u32)> {
+    let mut next = xorshift();
     (0..DECISIONS)
         .map(|_| {
             // Skewed to the edges, as after good predictions.
@@ -137,5 +147,32 @@ fn alignment(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(parts, range_coder, mixer, relocation, alignment);
+/// A file of random bytes, on one thread: the position memory of 64 dimensions alone, and all that `gmcf fit FILE` tries.
+/// Throughput is of files.
+fn fitting(criterion: &mut Criterion) {
+    let mut next = xorshift();
+    let file: Vec<u8> = (0..FITTED).map(|_| (next() >> 24) as u8).collect();
+    let backend = Cpu::new(1);
+    let options = Options { profile: Profile::Small, format: Format::V2, base: None, progress: None };
+    let mut group = criterion.benchmark_group("codec/fit_512_bytes");
+    group.throughput(Throughput::Elements(1)).measurement_time(Duration::from_secs(3));
+    group.bench_function("memory_of_64", |bencher| bencher.iter(|| fit(&backend, &[black_box(&file)], 64)));
+    group.bench_function("every_way", |bencher| {
+        bencher.iter(|| {
+            let residual = file::residual(&file, None, &options).expect("any file has one");
+            let mut candidates = vec![file::stored_memory(&file).expect("any file is one"), residual];
+            let least = shortest(&candidates).map_or(u64::MAX, |best| candidates[best].bytes);
+            for dim in DIMS {
+                fit_all(&backend, &[black_box(&file)], dim, |_, rows| {
+                    candidates.extend(file::memories(&file, dim, rows, least).expect("memories of this file"));
+                })
+                .expect("the CPU is always there");
+            }
+            shortest(&candidates)
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(parts, range_coder, mixer, relocation, alignment, fitting);
 criterion_main!(parts);

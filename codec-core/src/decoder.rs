@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::container::digest::{Hasher, Id};
-use crate::container::v2::{Header, MAX_HEADER_LEN, Mode};
+use crate::container::v2::{Header, MAX_HEADER_LEN, Mode, Old};
 use crate::delta::map::{MapModel, Segment};
 use crate::entropy::RangeDecoder;
 use crate::neural::{NoBase, Resident};
@@ -51,7 +51,7 @@ enum Phase {
 }
 
 /// Bytes that one piece of the payload can take at most, given its bits: the coder reads four bytes ahead.
-const fn bytes(bits: usize) -> usize {
+pub(crate) const fn bytes(bits: usize) -> usize {
     bits.div_ceil(8) + 8
 }
 
@@ -64,7 +64,8 @@ const UNIT_BYTES: usize = bytes(MAX_STEP_BITS);
 const BUFFER: usize = 192;
 const _: () = assert!(ADDRESS_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT_BYTES <= BUFFER);
 
-/// Rebuilds one new file from one GMCF version 2 file. See [`crate::limits`] for ready-made sizes.
+/// Rebuilds one new file from one GMCF version 2 file, of all modes but [`Mode::Weights`], which
+/// [`WeightsDecoder`](crate::weights_decoder::WeightsDecoder) is for. See [`crate::limits`] for ready-made sizes.
 ///
 /// Nothing is written before header, budgets and the old image's identity have been checked. After an error, and
 /// after [`Status::Done`], every call returns [`Error::Finished`].
@@ -322,22 +323,14 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 Phase::Body
             }
             Mode::Coded | Mode::Primed => Phase::Address,
+            Mode::Weights => return Err(Error::Unknown { field: "mode", found: header.mode as u64 }),
         })
     }
 
     /// Checks that the old image is the one that the header names. Here the stack is deepest.
     #[inline(never)]
     fn check_old(&mut self, header: &Header) -> Result<(), Error> {
-        if let Some(old) = &header.old {
-            if old.len > 0 && self.rebuilder.storage().is_empty() {
-                return Err(Error::OldMissing);
-            }
-            let found = identify(self.rebuilder.storage(), old.len)?;
-            if !old.id.names(&found) {
-                return Err(Error::WrongOld { expected: old.id.0, found: found.old().0 });
-            }
-        }
-        Ok(())
+        header.old.iter().try_for_each(|old| check_old(self.rebuilder.storage(), old))
     }
 
     /// Reads one piece of what stands before the body; its bytes are there.
@@ -470,6 +463,21 @@ fn piece_bytes(phase: Phase) -> usize {
         Phase::Map => COUNT_BYTES,
         _ => SEGMENT_BYTES,
     }
+}
+
+/// Checks that `source` is the image `old`.
+///
+/// # Errors
+/// [`Error::OldMissing`] for an empty one; [`Error::WrongOld`]; those of [`identify`].
+pub(crate) fn check_old(source: &mut impl ReadAt, old: &Old) -> Result<(), Error> {
+    if old.len > 0 && source.is_empty() {
+        return Err(Error::OldMissing);
+    }
+    let found = identify(source, old.len)?;
+    if !old.id.names(&found) {
+        return Err(Error::WrongOld { expected: old.id.0, found: found.old().0 });
+    }
+    Ok(())
 }
 
 /// The identity of the first `len` bytes of `source`.

@@ -143,6 +143,9 @@ impl fmt::Display for Error {
             Self::Unknown { field: "adapter.base_id", found } => {
                 write!(f, "the adapter belongs to the base model {found:04x}, not to this one")
             }
+            Self::Unknown { field: "mode", .. } => {
+                f.write_str("a file of weights, or none: weights have a decoder of their own")
+            }
             Self::Unknown { field, found } => write!(f, "`{field}` is {found}, which this decoder does not know"),
             Self::OutOfRange { field, found, limit } => {
                 write!(f, "`{field}` is {found}, outside its range (limit {limit})")

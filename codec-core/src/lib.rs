@@ -17,5 +17,6 @@ pub mod predict;
 pub mod reloc;
 pub mod storage;
 pub mod varint;
+pub mod weights_decoder;
 
 pub use error::Error;

@@ -114,7 +114,8 @@ pub struct Capacity {
 
 const TINY_WORDS: usize = 2048;
 const SMALL_WORDS: usize = 23 << 10;
-const MEDIUM_WORDS: usize = 94 << 10;
+/// Words of profile `medium`.
+pub const MEDIUM_WORDS: usize = 94 << 10;
 /// Words of profile `host`, the largest.
 pub const HOST_WORDS: usize = 4544 << 10;
 

@@ -5,16 +5,18 @@ use core::fmt;
 use crate::base::{Resident, Shipped};
 use crate::fit::encode::{Encoded, Job, account, decoder_ram, with_big_stack};
 use crate::fit::search::smallest;
+use crate::fit::weights;
 use crate::layered;
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode};
-use codec_core::decoder::{Decoder, Status};
+use codec_core::decoder::{Rebuild, Status};
 use codec_core::delta::chain::{Budgets, Chain, Content, Link};
+use codec_core::delta::weights::Element;
 use codec_core::limits;
-use codec_core::neural::{self, Place};
+use codec_core::neural::Place;
 use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::address::{AddressModel, Stretch};
-use codec_core::storage::ReadAt;
+use codec_core::weights_decoder::WeightsDecoder;
 
 pub use codec_core::limits::Profile;
 
@@ -58,7 +60,7 @@ pub struct Breakdown {
     pub version: u32,
     /// Whether an old image is needed.
     pub is_delta: bool,
-    /// `stored` or `coded`.
+    /// `stored`, `coded`, `weights`.
     pub mode: String,
     /// Profile that the container declares.
     pub profile: Option<Profile>,
@@ -181,9 +183,29 @@ pub fn compress(new: &[u8], old: Option<&[u8]>, options: &Options<'_>) -> Result
             progress("fit", done, all);
         }
     };
-    let encoded = with_big_stack(|| smallest(&job, &watch))?;
+    packed(with_big_stack(|| smallest(&job, &watch))?, new, options.format)
+}
+
+/// As [`compress`], where both files are weights of this kind, and a file of weights is made if that is shorter. It takes
+/// [`WeightsDecoder`] to read it.
+///
+/// # Errors
+/// As [`compress`]; [`CodecError::Refused`] for files of two lengths.
+pub fn compress_weights(
+    new: &[u8],
+    old: &[u8],
+    element: Element,
+    options: &Options<'_>,
+) -> Result<Compressed, CodecError> {
+    let plain = compress(new, Some(old), options)?;
+    let weights = packed(weights::shortest(new, old, element)?, new, options.format)?;
+    Ok(if weights.bytes.len() < plain.bytes.len() { weights } else { plain })
+}
+
+/// In the encoding that was asked for.
+fn packed(encoded: Encoded, new: &[u8], format: Format) -> Result<Compressed, CodecError> {
     let air = Compressed { breakdown: breakdown(&encoded)?, bytes: encoded.bytes };
-    match options.format {
+    match format {
         Format::V2 => Ok(air),
         Format::V1 => layered::wrap(air, new),
     }
@@ -314,7 +336,11 @@ pub fn inspect(container: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>)
         let rebuilt = decode(&air, old, base)?;
         layered::verify(container, &rebuilt)?;
         let base = base_of(&header, base)?;
-        breakdown(&with_big_stack(|| account(&air, old.unwrap_or(&[]), PRIOR, base))?)?
+        let old = old.unwrap_or(&[]);
+        breakdown(&match header.mode {
+            Mode::Weights => weights::account(&air, old)?,
+            _ => with_big_stack(|| account(&air, old, PRIOR, base))?,
+        })?
     } else {
         let expected = header_len as u64 + u64::from(header.payload_len);
         if air.len() as u64 != expected {
@@ -334,6 +360,9 @@ fn decode(air: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>) -> Result<
         return Err(codec_core::Error::OldMissing);
     }
     let (old, new_len) = (old.unwrap_or(&[]), header.new_len);
+    if header.mode == Mode::Weights {
+        return pump(|| WeightsDecoder::new(old), air, new_len);
+    }
     let held = Place::of(base_of(&header, base)?.map(|base| base.held()));
     match header.profile {
         Profile::Tiny => pump(|| limits::Tiny::with_base(old, held), air, new_len),
@@ -347,11 +376,7 @@ fn decode(air: &[u8], old: Option<&[u8]>, base: Option<Resident<'_>>) -> Result<
 /// header that lies about `new_len`, in bytes, takes no memory. Never inlined, so that a decoder on its way to the heap
 /// passes through the stack frame of its own profile alone.
 #[inline(never)]
-fn pump<O: ReadAt, const A: usize, const B: usize, const C: usize, const D: usize, R: neural::Resident>(
-    make: impl FnOnce() -> Decoder<O, A, B, C, D, R>,
-    mut input: &[u8],
-    new_len: u32,
-) -> Result<Vec<u8>, codec_core::Error> {
+fn pump<D: Rebuild>(make: impl FnOnce() -> D, mut input: &[u8], new_len: u32) -> Result<Vec<u8>, codec_core::Error> {
     let mut decoder = Box::new(make());
     let mut output = Vec::new();
     let mut len = 0;
@@ -388,6 +413,7 @@ fn of_header(header: &Header, total: usize, parts: Vec<Part>) -> Breakdown {
         Mode::Stored => "stored",
         Mode::Coded => "coded",
         Mode::Primed => "coded, network primed with the old image",
+        Mode::Weights => "weights",
     };
     Breakdown {
         version: 2,
@@ -401,7 +427,10 @@ fn of_header(header: &Header, total: usize, parts: Vec<Part>) -> Breakdown {
         segments: 0,
         isa: None,
         bases: Vec::new(),
-        decoder_ram: decoder_ram(header.profile) as u64,
+        decoder_ram: match header.mode {
+            Mode::Weights => size_of::<WeightsDecoder<&[u8]>>(),
+            _ => decoder_ram(header.profile),
+        } as u64,
         digest: header.digest.to_string(),
         old_id: header.old.map(|old| old.id.to_string()),
         base_id: header.base.map(|base| base.to_string()),
@@ -424,15 +453,16 @@ fn breakdown(encoded: &Encoded) -> Result<Breakdown, codec_core::Error> {
         parts.push(part("payload", 8.0 * (total - header_len) as f64));
         return Ok(of_header(&header, total, parts));
     }
-    let names = ["map", "relocation", "hits", "misses", "inserted"];
-    parts.extend(names.iter().zip(encoded.bits).map(|(name, bits)| part(name, bits)));
+    let names = ["map", "relocation", "hits", "misses", "inserted", "adapter", "differences"];
+    let kinds = if header.mode == Mode::Weights { 5..7 } else { 0..5 };
+    parts.extend(kinds.map(|kind| part(names[kind], encoded.bits[kind])));
     // The coder's last bits: the payload ends at a byte.
     let spent: f64 = parts.iter().map(|p| p.bits).sum();
     parts.push(part("rounding", 8.0 * total as f64 - spent));
     let address = &encoded.alignment.address;
     Ok(Breakdown {
         segments: encoded.alignment.segments.len() as u32,
-        isa: header.old.map(|_| isa_names(address)),
+        isa: header.old.filter(|_| header.mode != Mode::Weights).map(|_| isa_names(address)),
         bases: address.regions().iter().map(|r| Base { old: r.old_base, new: r.new_base }).collect(),
         ..of_header(&header, total, parts)
     })

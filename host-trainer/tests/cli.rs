@@ -374,6 +374,8 @@ fn one_random_file_is_fitted_and_comes_back() {
         assert!((512..=512 + 40).contains(&size), "{size}");
         assert_eq!(candidates[0]["bytes"], size);
         assert_eq!(candidates[0]["name"], record["written"]);
+        let quick: Vec<_> = candidates.iter().filter(|c| c["quick"] == true).collect();
+        assert!(!quick.is_empty() && quick.iter().all(|c| c["bytes"].as_u64().unwrap() > 3 * size), "{record}");
         let run = bench.run(&["apply", "r.gmcf", "-o", "back"]);
         assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
         assert_eq!(fs::read(bench.path("back")).unwrap(), fs::read(&random).unwrap());
@@ -420,9 +422,9 @@ fn a_gpu_that_is_not_there_is_one_error() {
     }
 }
 
-/// Weights of which some have changed by a little: adapters are shown, and what is written is the delta.
+/// Weights of which all have changed by a little: every adapter can be written, and the shortest file is.
 #[test]
-fn adapters_of_weights_are_shown_and_not_written() {
+fn weights_are_fitted_compressed_inspected_and_come_back() {
     let bench = Bench::new();
     let weights = |tune: f32| -> Vec<u8> {
         (0..3000).flat_map(|i| ((i as f32 * 0.37).sin() + tune * ((i * i) as f32).cos()).to_le_bytes()).collect()
@@ -432,17 +434,31 @@ fn adapters_of_weights_are_shown_and_not_written() {
     let run = bench.run(&["fit", "tuned", "--old", "base", "--weights", "f32", "-o", "up.gmcf", "--json"]);
     assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
     let record: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
-    let is_adapter = |c: &&serde_json::Value| {
-        let name = c["name"].as_str().unwrap();
-        name.starts_with("bitdelta") || name.starts_with("sparse")
-    };
-    let adapters: Vec<_> = record["candidates"].as_array().unwrap().iter().filter(is_adapter).collect();
-    assert_eq!(adapters.len(), 4, "{record}");
-    assert!(adapters.iter().all(|c| c["exact"] == true && c["can_be_written"] == false), "{record}");
-    assert!(adapters.iter().all(|c| c["name"] != record["written"]));
-    let run = bench.run(&["apply", "up.gmcf", "--old", "base", "-o", "back"]);
+    let candidates = record["candidates"].as_array().unwrap();
+    let named =
+        |name: &str| candidates.iter().filter(|c| c["name"].as_str().unwrap().contains(name)).collect::<Vec<_>>();
+    let adapters = [named("bitdelta"), named("sparse 2:4"), named("differences alone")].concat();
+    assert_eq!(adapters.len(), 5, "{record}");
+    assert!(adapters.iter().all(|c| c["exact"] == true && c["can_be_written"] == true), "{record}");
+    assert!(record["written"].as_str().unwrap().starts_with("weights"), "{record}");
+    let residual = named("residual")[0]["bytes"].as_u64().unwrap();
+    let size = fs::metadata(bench.path("up.gmcf")).unwrap().len();
+    assert!(candidates[0]["bytes"] == size && size < residual, "{record}");
+    for kind in ["f32", "i16"] {
+        let arguments = ["compress", "tuned", "--old", "base", "--weights", kind, "-o", "c.gmcf"];
+        let run = bench.run(&arguments);
+        assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+        let run = bench.run(&["apply", "c.gmcf", "--old", "base", "-o", "back"]);
+        assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
+        assert_eq!(fs::read(bench.path("back")).unwrap(), weights(1e-3), "{kind}");
+        let same = fs::read(bench.path("c.gmcf")).unwrap() == fs::read(bench.path("up.gmcf")).unwrap();
+        assert_eq!(same, kind == "f32");
+    }
+    let run = bench.run(&["inspect", "up.gmcf", "--old", "base"]);
     assert_eq!(code(&run), exit::OK, "{}", stderr(&run));
-    assert_eq!(fs::read(bench.path("back")).unwrap(), weights(1e-3));
+    assert!(stdout(&run).contains("delta, weights") && stdout(&run).contains("differences"), "{}", stdout(&run));
+    let run = bench.run(&["apply", "up.gmcf", "--old", "tuned", "-o", "back"]);
+    assert_eq!(code(&run), exit::IDENTITY, "{}", stderr(&run));
 
     fs::write(bench.path("longer"), weights(0.0).repeat(2)).unwrap();
     let run = bench.run(&["fit", "tuned", "--old", "longer", "--weights", "f32", "-o", "out"]);

@@ -19,7 +19,9 @@ mod flag {
     pub const PRIMED: u8 = 0b0001_0000;
     pub const BASE: u8 = 0b0010_0000;
     pub const SAME_LEN: u8 = 0b0100_0000;
-    pub const RESERVED: u8 = 0b1000_0000;
+    pub const WEIGHTS: u8 = 0b1000_0000;
+    /// What a file of weights must say and may not say beside that: a coded delta of equal lengths, for any profile.
+    pub const OF_WEIGHTS: u8 = WEIGHTS | CODED | DELTA | SAME_LEN;
 }
 
 /// How the payload says what the new file is.
@@ -31,6 +33,8 @@ pub enum Mode {
     Coded,
     /// As `Coded`, after the network has learned from the whole old image.
     Primed,
+    /// The payload is range coded differences of weights, of the profile `tiny` and against an old image of equal length.
+    Weights,
 }
 
 /// The image that a delta was made against.
@@ -95,13 +99,15 @@ impl Header {
         }
         let flags = r.take("flags", 1)?[0];
         let mode = match (flags & flag::CODED != 0, flags & flag::PRIMED != 0, flags & flag::BASE != 0) {
+            _ if flags == flag::OF_WEIGHTS => Some(Mode::Weights),
+            _ if flags & flag::WEIGHTS != 0 => None,
             (false, false, false) => Some(Mode::Stored),
             (true, false, _) => Some(Mode::Coded),
             (true, true, false) => Some(Mode::Primed),
             _ => None,
         };
-        let profile = Profile::from_id(flags & flag::PROFILE)
-            .filter(|_| flags & flag::RESERVED == 0 && (flags & flag::DELTA != 0 || flags & flag::SAME_LEN == 0));
+        let profile =
+            Profile::from_id(flags & flag::PROFILE).filter(|_| flags & flag::DELTA != 0 || flags & flag::SAME_LEN == 0);
         let (Some(mode), Some(profile)) = (mode, profile) else {
             return Err(Error::Unknown { field: "flags", found: u64::from(flags) });
         };
@@ -131,7 +137,7 @@ impl Header {
         };
         let payload_len = match mode {
             Mode::Stored => new_len,
-            Mode::Coded | Mode::Primed => r.varint("payload_len")?,
+            Mode::Coded | Mode::Primed | Mode::Weights => r.varint("payload_len")?,
         };
         let mut digest = [0; ID_LEN];
         digest.copy_from_slice(r.take("digest", ID_LEN)?);
@@ -141,7 +147,8 @@ impl Header {
     /// The header's bytes.
     ///
     /// # Errors
-    /// [`Error::OutOfRange`] when the two lengths differ by 2 GiB or more.
+    /// [`Error::OutOfRange`] when the two lengths differ by 2 GiB or more; [`Error::Unknown`] (`flags`) for what
+    /// [`Mode::Weights`] excludes.
     pub fn emit(&self) -> Result<heapless::Vec<u8, MAX_HEADER_LEN>, Error> {
         let mut out = heapless::Vec::new();
         let mut flags = self.profile as u8;
@@ -149,6 +156,7 @@ impl Header {
             Mode::Stored => {}
             Mode::Coded => flags |= flag::CODED,
             Mode::Primed => flags |= flag::CODED | flag::PRIMED,
+            Mode::Weights => flags |= flag::CODED | flag::WEIGHTS,
         }
         if let Some(old) = self.old {
             flags |= flag::DELTA;
@@ -158,6 +166,9 @@ impl Header {
         }
         if self.base.is_some() {
             flags |= flag::BASE;
+        }
+        if self.mode == Mode::Weights && flags != flag::OF_WEIGHTS {
+            return Err(Error::Unknown { field: "flags", found: flags.into() });
         }
         let mut put = |bytes: &[u8]| {
             let need = bytes.len() as u64;

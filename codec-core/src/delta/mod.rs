@@ -2,4 +2,5 @@
 
 pub mod chain;
 pub mod map;
+pub mod tuning;
 pub mod weights;

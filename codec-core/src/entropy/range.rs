@@ -35,10 +35,14 @@ pub enum Part {
     Misses,
     /// Bytes outside every segment.
     Inserted,
+    /// Adapter of weights.
+    Adapter,
+    /// Differences of weights.
+    Differences,
 }
 
 /// Number of [`Part`]s.
-pub const PARTS: usize = 5;
+pub const PARTS: usize = 7;
 
 const RENORMALISE_BELOW: u32 = 1 << 24;
 /// Range before the first decision.

@@ -10,7 +10,7 @@ use super::base::BaseArg;
 use super::client_args::{CatArgs, FetchArgs, PublishArgs, RollbackArgs, SnapshotArgs, StatusArgs, SyncArgs};
 use super::device_args::{FlashArgs, KeyArgs, ReleaseArgs};
 use super::experiment_args::ExperimentArgs;
-use super::fit_args::FitArgs;
+use super::fit_args::{FitArgs, WeightsArg};
 #[cfg(cuda)]
 use super::gpu_args::GpuCheckArgs;
 #[cfg(feature = "fleet")]
@@ -271,6 +271,8 @@ Examples:
     gmcf compress page.html -o page.gmcf
   For a device that holds no base model:
     gmcf compress fw-1.1.bin --old fw-1.0.bin --base none -o up.gmcf
+  Weights after a fine-tune:
+    gmcf compress tuned.bin --old base.bin --weights f16 -o up.gmcf
   With the transfer record:
     gmcf compress fw-1.1.bin --old fw-1.0.bin -o up.gmcf --json")]
 pub(crate) struct CompressArgs {
@@ -279,6 +281,10 @@ pub(crate) struct CompressArgs {
     /// File that the device has now
     #[arg(long, value_name = "OLD")]
     pub(crate) old: Option<PathBuf>,
+    /// NEW and OLD are weights of this kind and have the same length: a file of weights is made where that is shorter. `gmcf`
+    /// reads it, and a device with the decoder for weights; the boot loader does not
+    #[arg(long, value_name = "KIND", value_enum, requires = "old")]
+    pub(crate) weights: Option<WeightsArg>,
     #[command(flatten)]
     pub(crate) coding: CodingArgs,
     /// GMCF file to write (`-`: standard output)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::args::{CodingArgs, CompressArgs};
 use super::base::Loaded;
+use super::fit_args::WeightsArg;
 use super::output::{Bar, note, print, print_json, shown};
 use super::{CliError, output};
 use crate::base::Resident;
@@ -22,7 +23,14 @@ pub(super) fn run(args: &CompressArgs) -> Result<(), CliError> {
     let start = Instant::now();
     let base = Loaded::new(&args.coding.base, args.coding.profile.into(), args.coding.adapter.as_deref())?;
     let base = base.resident()?;
-    let made = encode(&new, old.as_deref(), &args.coding, base, &shown(&args.new))?;
+    let made = match (args.weights, &old) {
+        (Some(kind), Some(old)) => {
+            WeightsArg::check(&new, old)?;
+            with_options(&args.coding, base, |options| codec::compress_weights(&new, old, kind.into(), options))
+                .map_err(CliError::codec(format!("compress {}", shown(&args.new))))?
+        }
+        _ => encode(&new, old.as_deref(), &args.coding, base, &shown(&args.new))?,
+    };
     let took = start.elapsed();
     verify(&made.bytes, old.as_deref(), &new, base)?;
     write(&args.output, &made.bytes)?;

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use codec_core::delta::weights::Element;
 
+use super::CliError;
 use super::args::ProfileArg;
 use super::backend::BackendArg;
 use super::base::BaseArg;
+use crate::report::format::thousands;
 
 /// Numbers that a file of weights has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -18,8 +20,26 @@ pub(crate) enum WeightsArg {
     F16,
     /// bfloat16
     Bf16,
-    /// Signed bytes
+    /// Signed integers of 8 bits
     I8,
+    /// Signed integers of 16 bits
+    I16,
+    /// Signed integers of 32 bits
+    I32,
+}
+
+impl WeightsArg {
+    /// Checks that two files can be weights, one from the other.
+    pub(crate) fn check(new: &[u8], old: &[u8]) -> Result<(), CliError> {
+        if old.len() == new.len() {
+            return Ok(());
+        }
+        let (new, old) = (thousands(new.len() as u64), thousands(old.len() as u64));
+        Err(CliError::Usage {
+            what: format!("--weights takes files of one length, and these have {new} and {old} bytes"),
+            hint: "leave --weights out".into(),
+        })
+    }
 }
 
 impl From<WeightsArg> for Element {
@@ -29,6 +49,8 @@ impl From<WeightsArg> for Element {
             WeightsArg::F16 => Self::F16,
             WeightsArg::Bf16 => Self::Bf16,
             WeightsArg::I8 => Self::I8,
+            WeightsArg::I16 => Self::I16,
+            WeightsArg::I32 => Self::I32,
         }
     }
 }
@@ -43,7 +65,8 @@ impl From<WeightsArg> for Element {
 /// For a FILE, every way to send it that applies: position memories of 8 to 64 dimensions of 8 to 1 bits, fitted by
 /// gradient descent, and the residual, which `gmcf compress` makes. The shortest one that rebuilds the file is written, for
 /// `gmcf apply`. A position memory holds any file, and none is shorter than the residual but by chance: d dimensions of b
-/// bits take d b bits a byte, and the residual is the memory of 8 x 1 bit, coded under what the device already has.
+/// bits take d b bits a byte, and the residual is the memory of 8 x 1 bit, coded under what the device already has. Memories
+/// that are hopelessly long are packed quickly, and the table says so: with care they would mostly be shorter.
 ///
 /// The same files and settings give the same result, on every backend.
 #[derive(Debug, Args)]
@@ -71,9 +94,9 @@ pub(crate) struct FitArgs {
     /// File that the device has now, for a FILE
     #[arg(long, value_name = "OLD")]
     pub(crate) old: Option<PathBuf>,
-    /// FILE and OLD are weights of this kind and have the same length: adapters for them too, the sign of each difference
-    /// with a scale (bitdelta), and two of four differences in 4 or 2 bits (sparse), each with the delta that makes it
-    /// exact. They are shown and not written, since no GMCF file holds them yet
+    /// FILE and OLD are weights of this kind and have the same length: files of weights too. Each says the differences of
+    /// all weights, alone or from what an adapter makes of OLD: the sign of each with a scale (bitdelta), or two of four in 4
+    /// or 2 bits (sparse). Every bit comes back
     #[arg(long, value_name = "KIND", value_enum, requires = "old")]
     pub(crate) weights: Option<WeightsArg>,
     /// File to write: an adapter, or the FILE as a GMCF file

@@ -13,15 +13,16 @@ use codec_core::neural::{Held, Place};
 use codec_core::predict::{Files, MAX_STEP, Rebuilder};
 use codec_core::reloc::address::{AddressCode, AddressModel, Region, Stretch};
 
-/// A predictor with room for every profile.
-pub type AnyRebuilder<'a> = Rebuilder<
-    &'a [u8],
-    { limits::HOST_WORDS },
-    { 1 << 14 },
-    { 1 << 20 },
-    { 1 << 19 },
-    Place<Held<'a, Option<Adapter<'a>>>>,
->;
+/// A predictor over files in memory, with tables of these sizes.
+type Predictor<'a, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize> =
+    Rebuilder<&'a [u8], WORDS, REWRITES, HISTORY, INDEX, Place<Held<'a, Option<Adapter<'a>>>>>;
+
+/// A predictor with room for every profile: some 12 MB.
+pub type AnyRebuilder<'a> = Predictor<'a, { limits::HOST_WORDS }, { 1 << 14 }, { 1 << 20 }, { 1 << 19 }>;
+
+/// A predictor with room for every profile but the largest. A small file is coded in less time than the larger one's
+/// tables take to come from the system.
+type MediumRebuilder<'a> = Predictor<'a, { limits::MEDIUM_WORDS }, { 1 << 10 }, { 1 << 13 }, { 1 << 13 }>;
 
 /// Stack that a thread needs to build an [`AnyRebuilder`] or a [`limits::Host`], bytes.
 const BIG_STACK: usize = 128 << 20;
@@ -49,8 +50,13 @@ pub struct Ledger<C> {
 }
 
 impl<C> Ledger<C> {
-    fn new(inner: C) -> Self {
+    pub(super) fn new(inner: C) -> Self {
         Self { inner, part: Part::Map, bits: [0.0; PARTS] }
+    }
+
+    /// The coder within.
+    pub(super) fn into_inner(self) -> C {
+        self.inner
     }
 }
 
@@ -68,9 +74,15 @@ impl<C: Coder> Coder for Ledger<C> {
 }
 
 /// A range decoder over a whole payload.
-struct Payload<'a> {
+pub(super) struct Payload<'a> {
     decoder: RangeDecoder<64>,
     rest: &'a [u8],
+}
+
+impl<'a> Payload<'a> {
+    pub(super) fn new(rest: &'a [u8]) -> Self {
+        Self { decoder: RangeDecoder::new(), rest }
+    }
 }
 
 impl Coder for Payload<'_> {
@@ -84,9 +96,9 @@ impl Coder for Payload<'_> {
 
 /// Codes a whole payload. An encoder passes what it found and the new file; a decoder passes an empty alignment and
 /// an empty file. `old_len` is there in a delta. Returns what was coded.
-fn drive<C: Coder>(
+fn drive<C: Coder, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>(
     coder: &mut C,
-    rebuilder: &mut AnyRebuilder<'_>,
+    rebuilder: &mut Predictor<'_, WORDS, REWRITES, HISTORY, INDEX>,
     old_len: Option<u32>,
     alignment: &Alignment,
     new: &[u8],
@@ -164,7 +176,7 @@ pub struct Encoded {
     pub is_delta: bool,
 }
 
-fn header(job: &Job<'_>, mode: Mode, payload_len: u32) -> Header {
+pub(super) fn header(job: &Job<'_>, mode: Mode, payload_len: u32) -> Header {
     let old = job.old.map(|old| Old { len: old.len() as u32, id: Id::of(old).old() });
     let base = job.base.map(|base| base.id);
     Header {
@@ -190,6 +202,33 @@ pub fn stored(job: &Job<'_>) -> Result<Encoded, Error> {
     Ok(Encoded { bytes, header_len: header.len(), bits: [0.0; PARTS], alignment, mode: Mode::Stored, is_delta: false })
 }
 
+/// Codes `job` with a predictor of these tables, handed to `finish` after the run.
+fn encode_in<const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize>(
+    job: &Job<'_>,
+    alignment: &Alignment,
+    train: bool,
+    finish: impl FnOnce(&mut Predictor<'_, WORDS, REWRITES, HISTORY, INDEX>),
+) -> Result<Encoded, Error> {
+    let old = job.old.unwrap_or(&[]);
+    let files = Files { old_len: old.len() as u32, new_len: job.new.len() as u32 };
+    let parameters = job.profile.parameters();
+    let held = Place::of(job.base.map(|base| base.held()));
+    let mut rebuilder: Box<Predictor<'_, WORDS, REWRITES, HISTORY, INDEX>> = Box::new(Rebuilder::new(old, held));
+    rebuilder.start(files, &parameters, job.prior, job.base.map(|base| base.id))?;
+    let mut payload = Vec::new();
+    let mut ledger = Ledger::new(RangeEncoder::new(|byte| payload.push(byte)));
+    let old_len = job.old.map(|old| old.len() as u32);
+    drive(&mut ledger, &mut rebuilder, old_len, alignment, job.new, train)?;
+    finish(&mut rebuilder);
+    let bits = ledger.bits;
+    let _ = ledger.into_inner().finish();
+    let mode = if train && old_len.is_some() { Mode::Primed } else { Mode::Coded };
+    let header = header(job, mode, payload.len() as u32).emit()?;
+    let bytes = [&header[..], &payload].concat();
+    let (alignment, is_delta) = (alignment.clone(), job.old.is_some());
+    Ok(Encoded { bytes, header_len: header.len(), bits, alignment, mode, is_delta })
+}
+
 /// A predictor at the start of `job`, handed to `finish` after the run: for the trainer, which keeps its state.
 ///
 /// # Errors
@@ -200,24 +239,7 @@ pub fn encode_with(
     train: bool,
     finish: impl FnOnce(&mut AnyRebuilder<'_>),
 ) -> Result<Encoded, Error> {
-    let old = job.old.unwrap_or(&[]);
-    let files = Files { old_len: old.len() as u32, new_len: job.new.len() as u32 };
-    let parameters = job.profile.parameters();
-    let held = Place::of(job.base.map(|base| base.held()));
-    let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, held));
-    rebuilder.start(files, &parameters, job.prior, job.base.map(|base| base.id))?;
-    let mut payload = Vec::new();
-    let mut ledger = Ledger::new(RangeEncoder::new(|byte| payload.push(byte)));
-    let old_len = job.old.map(|old| old.len() as u32);
-    drive(&mut ledger, &mut rebuilder, old_len, alignment, job.new, train)?;
-    finish(&mut rebuilder);
-    let bits = ledger.bits;
-    let _ = ledger.inner.finish();
-    let mode = if train && old_len.is_some() { Mode::Primed } else { Mode::Coded };
-    let header = header(job, mode, payload.len() as u32).emit()?;
-    let bytes = [&header[..], &payload].concat();
-    let (alignment, is_delta) = (alignment.clone(), job.old.is_some());
-    Ok(Encoded { bytes, header_len: header.len(), bits, alignment, mode, is_delta })
+    encode_in(job, alignment, train, finish)
 }
 
 /// Codes the new file with this alignment.
@@ -225,7 +247,11 @@ pub fn encode_with(
 /// # Errors
 /// As [`encode_with`].
 pub fn encode(job: &Job<'_>, alignment: &Alignment, train: bool) -> Result<Encoded, Error> {
-    encode_with(job, alignment, train, |_| {})
+    if job.profile <= Profile::Medium {
+        encode_in(job, alignment, train, |_: &mut MediumRebuilder<'_>| {})
+    } else {
+        encode_in(job, alignment, train, |_: &mut AnyRebuilder<'_>| {})
+    }
 }
 
 /// Reads a coded file again and keeps accounts.
@@ -238,8 +264,7 @@ pub fn account(container: &[u8], old: &[u8], prior: &[u8], base: Option<Resident
     let mut rebuilder: Box<AnyRebuilder<'_>> = Box::new(Rebuilder::new(old, Place::of(base.map(|base| base.held()))));
     let files = Files { old_len: header.old.map_or(0, |o| o.len), new_len: header.new_len };
     rebuilder.start(files, &parameters, prior, header.base)?;
-    let payload = Payload { decoder: RangeDecoder::new(), rest: &container[header_len..] };
-    let mut ledger = Ledger::new(payload);
+    let mut ledger = Ledger::new(Payload::new(&container[header_len..]));
     let nothing = Alignment::default();
     let train = header.mode == Mode::Primed;
     let old_len = header.old.map(|old| old.len);

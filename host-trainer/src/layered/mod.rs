@@ -6,6 +6,7 @@
 mod position;
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use crate::codec::{Breakdown, CodecError, Compressed, Part, wrong_length};
 use codec_core::Error;
@@ -15,7 +16,7 @@ use codec_core::container::{v1, v2, zstd};
 use codec_core::neural::memory::LAYER;
 use position::Position;
 
-pub use position::position_memory;
+pub use position::{position_memory, position_memory_quick_len};
 
 /// Bits of a code of a version 2 file.
 const CODE_BITS: u32 = 8;
@@ -25,6 +26,8 @@ const STEP: f32 = 1.0;
 const RESIDUES: usize = 2;
 /// Level of the zstd frame, as the format demands.
 const LEVEL: i32 = 19;
+/// Level of a frame that is not to be written.
+const QUICK_LEVEL: i32 = 1;
 
 /// What a layer to be written is.
 struct Layer<'a> {
@@ -35,9 +38,15 @@ struct Layer<'a> {
     payload: &'a [u8],
 }
 
-fn frame(payload: &[u8]) -> Result<Vec<u8>, CodecError> {
+thread_local! {
+    /// Its tables come from the system once, not for every layer.
+    static CONTEXT: RefCell<zstd_safe::CCtx<'static>> = RefCell::new(zstd_safe::CCtx::create());
+}
+
+fn frame(payload: &[u8], level: i32) -> Result<Vec<u8>, CodecError> {
     let mut frame = vec![0; zstd_safe::compress_bound(payload.len())];
-    let len = zstd_safe::compress(&mut frame[..], payload, LEVEL)
+    let len = CONTEXT
+        .with_borrow_mut(|context| context.compress(&mut frame[..], payload, level))
         .map_err(|code| CodecError::Internal(format!("zstd: {}", zstd_safe::get_error_name(code))))?;
     frame.truncate(len);
     Ok(frame)
@@ -50,7 +59,7 @@ fn emit(
     residues: &Residues<RESIDUES>,
     content: &[u8],
 ) -> Result<Vec<u8>, CodecError> {
-    let frames = layers.iter().map(|layer| frame(layer.payload)).collect::<Result<Vec<_>, _>>()?;
+    let frames = layers.iter().map(|layer| frame(layer.payload, LEVEL)).collect::<Result<Vec<_>, _>>()?;
     let layers: Vec<_> = layers
         .iter()
         .zip(&frames)

@@ -1,15 +1,17 @@
 //! Any payload behind a true header: the decoder refuses it or rebuilds the promised file, never panics, and never
 //! writes more than was promised.
 //!
-//! Input: profile and mode, length of the old image, length of the new file, the old image, the payload.
+//! Input: profile and mode, length of the old image, length of the new file (of weights, that of the old one), the old image,
+//! the payload.
 #![no_main]
 
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode};
 use codec_core::limits::Profile;
+use codec_core::weights_decoder::WeightsDecoder;
 use libfuzzer_sys::fuzz_target;
 use tests::craft::{container, delta};
-use tests::device::{End, decode};
+use tests::device::{End, decode, feed};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&[choice, old_len, new_len], rest)) = bytes.split_first_chunk() else { return };
@@ -23,7 +25,14 @@ fuzz_target!(|bytes: &[u8]| {
         1 => Header { old: None, ..header },
         _ => header,
     };
-    let outcome = decode(profile, old, &container(header, payload), new_len as usize);
+    let outcome = if choice >> 4 == 1 {
+        let (profile, new_len) = (Profile::Tiny, old.len() as u32);
+        let header = Header { profile, new_len, mode: Mode::Weights, ..delta(profile, old, &[]) };
+        let all = || (usize::MAX, usize::MAX);
+        feed(&mut WeightsDecoder::new(old), &container(header, payload), old.len(), all, |_| true)
+    } else {
+        decode(profile, old, &container(header, payload), new_len as usize)
+    };
     match outcome.end {
         End::Done { left } => assert_eq!((left, Id::of(&outcome.output)), (0, header.digest)),
         End::Refused(_) => {}

@@ -1,13 +1,20 @@
-//! Any two files: what compresses comes back, and costs at most a header more than the file.
+//! Any two files: what compresses comes back, and costs at most a header more than the file; of one length, as weights of any
+//! kind too.
 //!
 //! Input: profile and format, length of the old file, the old file, edits of it or another file.
 #![no_main]
 
 use codec_core::container::v2::Header;
+use codec_core::delta::tuning::{Adapter, Head};
+use codec_core::delta::weights::Element;
 use host_trainer::codec::{Format, Profile, apply, compress};
+use host_trainer::fit::weights::encode;
 use libfuzzer_sys::fuzz_target;
 use tests::data::options;
 use tests::device::decode;
+
+const ELEMENTS: [Element; 6] = [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
+const ADAPTERS: [Adapter; 3] = [Adapter::None, Adapter::Bitdelta { block_log2: 3 }, Adapter::Sparse { bits: 4 }];
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&[choice, old_len], rest)) = bytes.split_first_chunk() else { return };
@@ -17,6 +24,13 @@ fuzz_target!(|bytes: &[u8]| {
     let new = if choice >> 5 & 3 == 0 { rest.to_vec() } else { edited(old, rest) };
     let old = (choice >> 7 == 0).then_some(old);
 
+    if let Some(old) = old.filter(|old| old.len() == new.len()) {
+        let element = ELEMENTS[usize::from(choice >> 2) % ELEMENTS.len()];
+        for adapter in ADAPTERS {
+            let container = encode(&new, old, Head { element, adapter }).expect("files of one length").bytes;
+            assert!(apply(&[&container], Some(old)).expect("what was written is accepted") == new);
+        }
+    }
     let container = compress(&new, old, &options(profile, format)).expect("short files compress").bytes;
     let rebuilt = apply(&[&container], old).expect("what was compressed is accepted");
     assert!(rebuilt == new);

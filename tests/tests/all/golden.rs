@@ -10,10 +10,14 @@ use std::sync::Once;
 
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode, Old};
+use codec_core::delta::tuning::{Adapter, Head};
+use codec_core::delta::weights::Element;
+use codec_core::weights_decoder::WeightsDecoder;
 use host_trainer::codec::{Format, Profile, apply, compress};
+use host_trainer::fit::weights::encode;
 use host_trainer::layered::position_memory;
 use tests::data::{folder, options};
-use tests::device::decode;
+use tests::device::{decode, feed};
 use tests::memory::{memorise, projection};
 
 /// How a container is made.
@@ -21,6 +25,8 @@ enum Made {
     Compressed(Format, Profile),
     /// Dimensions, and bits of a code.
     Memorised(u32, u32),
+    /// A file of weights of this kind, under this adapter.
+    Tuned(Element, Adapter),
 }
 
 /// A committed container. Paths of contents are relative to this package.
@@ -38,7 +44,14 @@ const fn air(file: &'static str, profile: Profile, old: Option<&'static str>, ne
 const TEXT_OLD: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.3.10.py";
 const TEXT_NEW: &str = "data/dev/txt-cp-neopixel/neopixel_py/6.4.2.py";
 
-const VECTORS: [Vector; 10] = [
+const WEIGHTS_OLD: &str = "golden/weights-old.bin";
+const WEIGHTS_NEW: &str = "golden/weights-new.bin";
+
+const fn tuned(file: &'static str, element: Element, adapter: Adapter) -> Vector {
+    Vector { file, made: Made::Tuned(element, adapter), old: Some(WEIGHTS_OLD), new: WEIGHTS_NEW }
+}
+
+const VECTORS: [Vector; 13] = [
     air("stored.gmcf", Profile::Tiny, None, "golden/pi.bin"),
     air("empty.gmcf", Profile::Tiny, None, "golden/empty.txt"),
     air("whole.gmcf", Profile::Small, None, "golden/settings.txt"),
@@ -48,6 +61,9 @@ const VECTORS: [Vector; 10] = [
     air("thumb.gmcf", Profile::Small, Some("data/dev/fw-built-rust/v1.bin"), "data/dev/fw-built-rust/v2.bin"),
     air("x86-64.gmcf", Profile::Host, Some("data/x86-64/v1.so"), "data/x86-64/v2.so"),
     Vector { file: "version-1.gmcf", made: LAYERED, old: Some(TEXT_OLD), new: TEXT_NEW },
+    tuned("weights-i8.gmcf", Element::I8, Adapter::None),
+    tuned("weights-f16.gmcf", Element::F16, Adapter::Sparse { bits: 4 }),
+    tuned("weights-f32.gmcf", Element::F32, Adapter::Bitdelta { block_log2: 4 }),
     Vector { file: "memory.gmcf", made: Made::Memorised(21, 2), old: None, new: "golden/pi.bin" },
 ];
 
@@ -71,6 +87,9 @@ impl Vector {
     fn encode(&self) -> Vec<u8> {
         let new = read(self.new);
         match self.made {
+            Made::Tuned(element, adapter) => {
+                encode(&new, &self.old().unwrap_or_default(), Head { element, adapter }).unwrap().bytes
+            }
             Made::Compressed(format, profile) => {
                 compress(&new, self.old().as_deref(), &options(profile, format)).unwrap().bytes
             }
@@ -116,11 +135,19 @@ fn vectors_are_read() {
     for vector in &VECTORS {
         let (old, new, container) = (vector.old(), read(vector.new), vector.committed());
         assert_eq!(apply(&[&container], old.as_deref()).as_ref(), Ok(&new), "{}", vector.file);
-        if matches!(vector.made, Made::Compressed(Format::V2, _)) {
-            let (header, _) = Header::parse(&container).unwrap();
-            let outcome = decode(header.profile, &old.unwrap_or_default(), &container, new.len());
-            assert_eq!(outcome.accepted(), Some(&new[..]), "{}: {:?}", vector.file, outcome.end);
-        }
+        let old = old.unwrap_or_default();
+        let outcome = match vector.made {
+            Made::Compressed(Format::V2, _) => {
+                decode(Header::parse(&container).unwrap().0.profile, &old, &container, new.len())
+            }
+            Made::Tuned(..) => {
+                let all = || (usize::MAX, usize::MAX);
+                feed(&mut WeightsDecoder::new(&old[..]), &container, new.len(), all, |_| true)
+            }
+            // For hosts.
+            Made::Compressed(Format::V1, _) | Made::Memorised(..) => continue,
+        };
+        assert_eq!(outcome.accepted(), Some(&new[..]), "{}: {:?}", vector.file, outcome.end);
     }
 }
 

@@ -14,6 +14,7 @@
 //! - `hostile`: cuts, flips, lies, wrong old images, budgets;
 //! - `chains`: chains of deltas, and what squashing makes of them;
 //! - `integers`: the integer tables against floating point;
+//! - `weights`: files of weights, cut, damaged, and in the wrong hands;
 //! - `link`: the link's bytes, its device end, bad weather, real streams, and what it says it costs.
 
 mod adapters;
@@ -31,4 +32,5 @@ mod mixed;
 mod power;
 mod properties;
 mod updater;
+mod weights;
 mod x86;

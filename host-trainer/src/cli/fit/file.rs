@@ -7,7 +7,7 @@ use crate::cli::CliError;
 use crate::cli::backend::{self, Work};
 use crate::cli::base::Loaded;
 use crate::cli::compress::{read, summary, verify, write};
-use crate::cli::fit_args::FitArgs;
+use crate::cli::fit_args::{FitArgs, WeightsArg};
 use crate::cli::output::{Bar, print_json, shown};
 use crate::codec::{CodecError, Format, Options};
 use crate::fit::adapter::Family;
@@ -32,6 +32,8 @@ struct Record<'a> {
 struct CandidateRecord<'a> {
     name: &'a str,
     bytes: u64,
+    /// Whether `bytes` is after a quick packing: the candidate is far too long to be packed with care.
+    quick: bool,
     /// Bytes of its codes alone.
     codes: Option<u64>,
     bits_per_byte: f64,
@@ -44,14 +46,8 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
     let new = read(&args.what)?;
     let old = args.old.as_deref().map(read).transpose()?;
     let name = shown(&args.what);
-    if let (Some(_), Some(old)) = (args.weights, &old)
-        && old.len() != new.len()
-    {
-        let (new, old) = (thousands(new.len() as u64), thousands(old.len() as u64));
-        return Err(CliError::Usage {
-            what: format!("--weights takes files of one length, and these have {new} and {old} bytes"),
-            hint: "leave --weights out".into(),
-        });
+    if let (Some(_), Some(old)) = (args.weights, &old) {
+        WeightsArg::check(&new, old)?;
     }
     let profile = args.profile.into();
     let loaded = Loaded::new(&args.base, profile, None)?;
@@ -60,14 +56,9 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
     let step = |stage: &str, done: u64, all: u64| bar.step(stage, done, all);
 
     let fit = || CliError::codec(format!("fit {name}"));
-    let dims = if new.is_empty() || new.len() > MOST_FITTED { &[][..] } else { &DIMS };
-    let work = Memories { new: &new, dims, step: &step };
-    let place = format!("fit position memories to {name}");
-    let memories = backend::run(args.backend, args.threads.into(), &place, work)?;
-    let (backend, mut candidates) = memories.map_err(fit())?;
-    candidates.push(file::stored_memory(&new).map_err(fit())?);
     let options = Options { profile, format: Format::V2, base, progress: Some(&step) };
-    candidates.push(file::residual(&new, old.as_deref(), &options).map_err(fit())?);
+    let mut candidates =
+        vec![file::stored_memory(&new).map_err(fit())?, file::residual(&new, old.as_deref(), &options).map_err(fit())?];
     if let (Some(weights), Some(old)) = (args.weights, &old) {
         candidates.extend(weights::candidates(&new, old, weights.into(), &options).map_err(fit())?);
     }
@@ -81,6 +72,12 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
         let family = Family { files, held_out: &[], base, profile, seed, threads };
         candidates.extend(file::adapters(family, &step).map_err(CodecError::from).map_err(fit())?);
     }
+    let dims = if new.is_empty() || new.len() > MOST_FITTED { &[][..] } else { &DIMS };
+    let least = shortest(&candidates).map_or(u64::MAX, |best| candidates[best].bytes);
+    let work = Memories { new: &new, dims, shortest: least, step: &step };
+    let place = format!("fit position memories to {name}");
+    let (backend, memories) = backend::run(args.backend, args.threads.into(), &place, work)?.map_err(fit())?;
+    candidates.extend(memories);
     drop(bar);
     candidates.sort_by_key(|candidate| candidate.bytes);
     let best = shortest(&candidates).map(|best| (best, candidates[best].container.as_deref()));
@@ -104,6 +101,8 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
 struct Memories<'a> {
     new: &'a [u8],
     dims: &'a [u32],
+    /// Bytes of the shortest file so far.
+    shortest: u64,
     step: &'a (dyn Fn(&str, u64, u64) + Sync),
 }
 
@@ -116,7 +115,7 @@ impl Work for Memories<'_> {
             (self.step)("memories", done, self.dims.len() as u64);
             fit_all(backend, &[self.new], *dim, |_, rows| {
                 if let Ok((_, candidates)) = &mut all {
-                    match file::memories(self.new, *dim, rows) {
+                    match file::memories(self.new, *dim, rows, self.shortest) {
                         Ok(found) => candidates.extend(found),
                         Err(error) => all = Err(error),
                     }
@@ -132,10 +131,11 @@ fn bits_per_byte(bytes: u64, len: usize) -> f64 {
 }
 
 fn record(candidate: &Candidate, len: usize) -> CandidateRecord<'_> {
-    let Candidate { name, bytes, codes, exact, container } = candidate;
+    let Candidate { name, bytes, quick, codes, exact, container } = candidate;
     CandidateRecord {
         name,
         bytes: *bytes,
+        quick: *quick,
         codes: *codes,
         bits_per_byte: bits_per_byte(*bytes, len),
         exact: *exact,
@@ -148,6 +148,7 @@ fn table(candidates: &[Candidate], best: usize, len: usize, backend: &str) -> St
     for (i, candidate) in candidates.iter().enumerate() {
         let mark = match &candidate.container {
             _ if i == best => "< written",
+            _ if candidate.quick => "packed quickly",
             None => "not written",
             Some(_) => "",
         };

@@ -51,7 +51,8 @@ impl From<Encoded> for Coded {
         let mode = match encoded.mode {
             Mode::Stored => mode::STORED,
             Mode::Primed => mode::PRIMED,
-            Mode::Coded => mode::CODED,
+            // No part of a tree is coded as weights.
+            Mode::Coded | Mode::Weights => mode::CODED,
         };
         Self { mode, is_delta: encoded.is_delta, payload: encoded.bytes[encoded.header_len..].to_vec() }
     }
