@@ -2,7 +2,7 @@
 //! triangle update. Matrices are row-major f32; sums in f32, in the order of their terms but for [`outer_mean_back`], where two
 //! halves of the terms are summed in turns.
 //!
-//! A warp has `4 R` rows and 64 columns of a result, a lane of it `R` rows and 8 columns; factors come through shared memory,
+//! A warp has 32 rows and 64 columns of a result, a lane of it 8 rows and 8 columns; factors come through shared memory,
 //! the next while the last are multiplied.
 
 use super::row::{four, set_four};
@@ -50,14 +50,7 @@ fn place<G: Gpu>(g: G) -> [u32; 2] {
 /// `sums += left right` over [`DEPTH`] terms. `left [DEPTH, left_step]` and `right [DEPTH, right_step]` start with the warp's rows and
 /// columns. The lane's rows are `place` and the next three, and so on every 16; its columns likewise every 32.
 #[inline(always)]
-unsafe fn multiply<G: Gpu, const R: usize>(
-    g: G,
-    left: u32,
-    left_step: u32,
-    right: u32,
-    right_step: u32,
-    sums: &mut [[f32; 8]; R],
-) {
+unsafe fn multiply<G: Gpu>(g: G, left: u32, left_step: u32, right: u32, right_step: u32, sums: &mut [[f32; 8]; 8]) {
     let [row, column] = place(g);
     let (mut left, mut right) = (left + 4 * row, right + 4 * column);
     let mut depth = 0;
@@ -65,7 +58,7 @@ unsafe fn multiply<G: Gpu, const R: usize>(
         unroll!(part < 2, of 2, {
             let (left, right) = (left + part as u32 * 4 * left_step, right + part as u32 * 4 * right_step);
             let columns = [g.shared_f32x4(right), g.shared_f32x4(right + 128)];
-            unroll!(four < R / 4, of 4, {
+            unroll!(four < 2, of 2, {
                 let rows = g.shared_f32x4(left + 64 * four as u32);
                 unroll!(i < 4, of 4, {
                     unroll!(j < 8, of 8, {
