@@ -233,96 +233,98 @@ kernels! {
         grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
     softmax::softmax_rows_back(rows: u32, n: u32, y: *const f32, dy: *const f32, dx: *mut f32)
         grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    attention::attention_rows(eights: u32, scale: f32, x: *const f32, out: *mut u16)
+        grid [eights.div_ceil(attention::THREADS), 1, 1], threads attention::THREADS, shared 0;
     attention::attention_delta(rows: u32, width: u32, out: *const f32, dout: *const f32, delta: *mut f32)
         grid [rows.div_ceil(attention::DELTA_ROWS), 1, 1], threads attention::THREADS, shared 0;
     attention::attention_32(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, out: *mut f32, logs: *mut f32,
     )
         grid [batches, len.div_ceil(attention::queries(4)), heads], threads attention::THREADS, shared attention::shared(4);
     attention::attention_queries_32(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dq: *mut f32,
         d_bias: *mut f32,
     )
         grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
         shared attention::back_shared(4);
     attention::attention_keys_32(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32, dv: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dk: *mut f32, dv: *mut f32,
     )
         grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
         shared attention::back_shared(4);
     attention::attention_bias_32(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32, v: *const f32,
-        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, q: *const u16, k: *const u16, v: *const u16,
+        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, d_bias: *mut f32,
     )
         grid [len.div_ceil(attention::BIAS_KEYS), len.div_ceil(attention::BACK_ROWS), heads],
-        threads attention::BACK_THREADS, shared attention::back_shared(4);
+        threads attention::BACK_THREADS, shared attention::bias_shared(4);
     attention::attention_64(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, out: *mut f32, logs: *mut f32,
     )
         grid [batches, len.div_ceil(attention::queries(8)), heads], threads attention::THREADS, shared attention::shared(8);
     attention::attention_queries_64(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dq: *mut f32,
         d_bias: *mut f32,
     )
         grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
         shared attention::back_shared(8);
     attention::attention_keys_64(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32, dv: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dk: *mut f32, dv: *mut f32,
     )
         grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
         shared attention::back_shared(8);
     attention::attention_bias_64(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32, v: *const f32,
-        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, q: *const u16, k: *const u16, v: *const u16,
+        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, d_bias: *mut f32,
     )
         grid [len.div_ceil(attention::BIAS_KEYS), len.div_ceil(attention::BACK_ROWS), heads],
-        threads attention::BACK_THREADS, shared attention::back_shared(8);
+        threads attention::BACK_THREADS, shared attention::bias_shared(8);
     attention::attention_128(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, out: *mut f32, logs: *mut f32,
     )
         grid [batches, len.div_ceil(attention::queries(16)), heads], threads attention::THREADS, shared attention::shared(16);
     attention::attention_queries_128(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dq: *mut f32,
         d_bias: *mut f32,
     )
         grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
         shared attention::back_shared(16);
     attention::attention_keys_128(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32, k: *const f32,
-        v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32, dv: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16, k: *const u16,
+        v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dk: *mut f32, dv: *mut f32,
     )
         grid [batches, len.div_ceil(attention::BACK_ROWS), heads], threads attention::BACK_THREADS,
         shared attention::back_shared(16);
     attention::attention_bias_128(
-        batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32, v: *const f32,
-        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+        batches: u32, heads: u32, len: u32, width: u32, causal: u32, q: *const u16, k: *const u16, v: *const u16,
+        bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, d_bias: *mut f32,
     )
         grid [len.div_ceil(attention::BIAS_KEYS), len.div_ceil(attention::BACK_ROWS), heads],
-        threads attention::BACK_THREADS, shared attention::back_shared(16);
+        threads attention::BACK_THREADS, shared attention::bias_shared(16);
     pairs::outer_mean(
         rows: u32, len: u32, c: u32, a: *const f32, b: *const f32, shares: *const f32, mean: f32, out: *mut f32,
     )
         grid [(len * c).div_ceil(pairs::OUTER), (len * c).div_ceil(pairs::OUTER), 1], threads pairs::THREADS,
         shared pairs::OUTER_SHARED;
     pairs::outer_mean_back(
-        rows: u32, len: u32, c: u32, second: u32, other: *const f32, shares: *const f32, mean: f32, d_out: *const f32,
-        d_factor: *mut f32,
+        rows: u32, len: u32, c: u32, a: *const f32, b: *const f32, shares: *const f32, mean: f32, d_out: *const f32,
+        d_a: *mut f32, d_b: *mut f32,
     )
-        grid [(len * c).div_ceil(pairs::BACK_COLUMNS), rows.div_ceil(pairs::BACK_ROWS), 1], threads pairs::THREADS,
+        grid [(len * c).div_ceil(pairs::BACK_COLUMNS), rows.div_ceil(pairs::BACK_ROWS), 2], threads pairs::THREADS,
         shared pairs::BACK_SHARED;
     pairs::triangle(
         len: u32, channels: u32, which: u32, scale: f32, a: *const f32, a_row: u32, a_term: u32, b: *const f32, b_term: u32,
         b_column: u32, out: *mut f32,
     )
-        grid [channels.div_ceil(pairs::CHANNELS), len.div_ceil(pairs::TRIANGLE), len.div_ceil(pairs::TRIANGLE)],
+        grid [channels.div_ceil(pairs::CHANNELS), len.div_ceil(pairs::TRIANGLE_COLUMNS), len.div_ceil(pairs::TRIANGLE_ROWS)],
         threads pairs::THREADS, shared pairs::TRIANGLE_SHARED;
     tensor::matmul_bf16(m: u32, n: u32, k: u32, a: *const u16, b: *const u16, c: *mut f32)
         grid [tensor::tiles(m, n), 1, 1], threads tensor::THREADS, shared tensor::SHARED;

@@ -1,15 +1,24 @@
 //! Attention with a bias for every pair of places: `softmax(scale q k^T + bias) v`, as the Evoformer's rows draw from its
 //! columns (Jumper et al., 2021). Scores live in registers, a tile at a time (Dao et al., 2022).
 //!
-//! Matrices `[batch, heads, len, width]`, row-major f32, `width` a multiple of 8; products on tensor cores of what is rounded to
-//! bfloat16, summed in f32; exponentials and their sums in f32. `bias [batch or 1, heads, len, len]` is added to the scaled
-//! scores; -infinity takes a pair out. With `causal`, place i draws from places 0 to i. Where a place draws from nothing, the
-//! result is 0. `logs [batch, heads, len]` are logarithms of the sums of the exponentials of the scores.
+//! Matrices `[batch, heads, len, width]`, row-major, `width` a multiple of 8. What products are made of comes in bfloat16, as
+//! [`attention_rows`] rounds it, queries times `scale`; results are f32. Products on tensor cores, summed in f32; exponentials
+//! and their sums in f32. `bias [batch or 1, heads, len, len]` is added to the scaled scores; -infinity takes a pair out. With
+//! `causal`, place i draws from places 0 to i. Where a place draws from nothing, the result is 0. `logs [batch, heads, len]` are
+//! logarithms of the sums of the exponentials of the scores.
+//!
+//! Tiles arrive by copies that nobody waits for before they are needed: the next is under way while one is multiplied, so that
+//! a tile takes one barrier. Keys lie in it so that a lane's scores are four neighbours: biases and their gradients move by 16
+//! bytes where `len` is a multiple of 4, whatever else it is one by one.
 
 use core::f32::consts::{LN_2, LOG2_E};
 
 use super::tile::{registers_by_columns, rows_by_rows, stage, stride};
 use crate::gpu::Gpu;
+
+mod back;
+
+use back::{of_bias, of_keys, of_queries};
 
 /// Threads of a block of the forward kernels.
 pub const THREADS: u32 = 128;
@@ -36,14 +45,39 @@ const fn tiles(w: usize) -> usize {
     if w > 8 { 1 } else { 2 }
 }
 
-/// Shared bytes of a forward block: queries, keys, values.
-pub const fn shared(w: usize) -> u32 {
-    (queries(w) + 16 * KEYS as u32) * stride(w)
+/// Shared bytes of keys and values of a forward block at a time.
+const fn keys_and_values(w: usize) -> u32 {
+    16 * KEYS as u32 * stride(w)
 }
 
-/// Shared bytes of a backward block: two tiles of its own, two of the other side, and two numbers for each of those rows.
+/// Shared bytes of a forward block: queries; keys and values twice, one while the other is on its way.
+pub const fn shared(w: usize) -> u32 {
+    queries(w) * stride(w) + 2 * keys_and_values(w)
+}
+
+/// Shared bytes of two tiles of a backward block's own rows.
+const fn own_tiles(w: usize) -> u32 {
+    2 * BACK_ROWS * stride(w)
+}
+
+/// Shared bytes of two tiles of the other side, and two numbers for each of those rows.
+const fn other_tiles(w: usize) -> u32 {
+    2 * BIAS_KEYS * stride(w) + 8 * BIAS_KEYS
+}
+
+/// Shared bytes of a backward block: its own rows; the other side's twice, one while the other is on its way.
 pub const fn back_shared(w: usize) -> u32 {
-    2 * (BACK_ROWS + BIAS_KEYS) * stride(w) + 8 * BIAS_KEYS
+    own_tiles(w) + 2 * other_tiles(w)
+}
+
+/// Times that a block of the kernels for the gradient of a shared bias has its tiles: those of wide heads leave room for one.
+const fn bias_buffers(w: usize) -> u32 {
+    if w > 8 { 1 } else { 2 }
+}
+
+/// Shared bytes of a block of the kernels for the gradient of a shared bias.
+pub const fn bias_shared(w: usize) -> u32 {
+    bias_buffers(w) * (own_tiles(w) + other_tiles(w))
 }
 
 /// What scores are made of besides products.
@@ -76,7 +110,8 @@ impl Pairs {
         }
     }
 
-    /// The scores of `8 N` keys with the `16 M` queries of a warp, before products are added.
+    /// The scores of `8 N` keys with the `16 M` queries of a warp, before products are added; keys are spread over the lanes
+    /// as `stage` does it.
     #[inline(always)]
     unsafe fn scores<G: Gpu, const M: usize, const N: usize>(
         self,
@@ -85,24 +120,25 @@ impl Pairs {
         keys: u32,
     ) -> [[[f32; 4]; N]; M] {
         let mut scores = [[[0.0; 4]; N]; M];
-        let (query, key) = (queries + g.lane() / 4, keys + 2 * (g.lane() & 3));
+        let (query, key) = (queries + g.lane() / 4, keys + 4 * (g.lane() & 3));
         let whole = queries + 16 * M as u32 <= self.len && keys + 8 * N as u32 <= self.len;
-        if whole && !(self.causal && keys + 8 * N as u32 > queries) && self.len & 1 == 0 {
+        if whole && !(self.causal && keys + 8 * N as u32 > queries) && self.len & 3 == 0 {
             if !self.bias.is_null() {
                 let at = self.bias.add(query as usize * self.len as usize + key as usize);
                 let below = 8 * self.len as usize;
                 unroll!(m < M, of 2, {
-                    unroll!(n < N, of 8, {
-                        let [a, b] = g.load_pair(at.add(2 * m * below + 8 * n));
-                        let [c, d] = g.load_pair(at.add((2 * m + 1) * below + 8 * n));
-                        scores[m][n] = [a, b, c, d];
+                    unroll!(n < N / 2, of 4, {
+                        let [a, b, c, d] = g.load_f32x4(at.add(2 * m * below + 16 * n));
+                        let [e, f, g, h] = g.load_f32x4(at.add((2 * m + 1) * below + 16 * n));
+                        scores[m][2 * n] = [a, b, e, f];
+                        scores[m][2 * n + 1] = [c, d, g, h];
                     });
                 });
             }
         } else {
             unroll!(m < M, of 2, {
                 unroll!(n < N, of 8, {
-                    let (query, key) = (query + 16 * m as u32, key + 8 * n as u32);
+                    let (query, key) = (query + 16 * m as u32, key + 16 * (n as u32 / 2) + 2 * (n as u32 & 1));
                     scores[m][n] = [
                         self.score(g, query, key),
                         self.score(g, query, key + 1),
@@ -157,12 +193,11 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
     heads: u32,
     len: u32,
     width: u32,
-    scale: f32,
     causal: u32,
     shared_bias: u32,
-    q: *const f32,
-    k: *const f32,
-    v: *const f32,
+    q: *const u16,
+    k: *const u16,
+    v: *const u16,
     bias: *const f32,
     out: *mut f32,
     logs: *mut f32,
@@ -174,19 +209,27 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
     let pairs = Pairs::new(g, heads, len, causal, shared_bias, bias, batch);
     let (first, lane) = (block * queries(W), g.lane());
     let mine = g.warp() * 16 * M as u32;
-    let keys = queries(W) * stride(W);
-    let values = keys + 8 * KEYS as u32 * stride(W);
-    stage::<G, W>(g, 0, queries(W), q, first, len, width, scale);
+    let mut keys = queries(W) * stride(W);
+    let values = keys_and_values(W) / 2;
+    stage::<G, W, false>(g, 0, queries(W), q, first, len, width);
+    stage::<G, W, true>(g, keys, 8 * KEYS as u32, k, 0, len, width);
+    stage::<G, W, true>(g, keys + values, 8 * KEYS as u32, v, 0, len, width);
+    g.end_copies();
     let mut drawn = [[[0.0f32; 4]; W]; M];
     let (mut highest, mut sums) = ([[f32::NEG_INFINITY; 2]; M], [[0.0f32; 2]; M]);
     let end = if pairs.causal && first + queries(W) < len { first + queries(W) } else { len };
     let mut key = 0;
     while key < end {
-        // Under way while keys and values are fetched.
         let mut scores = pairs.scores::<G, M, KEYS>(g, first + mine, key);
-        stage::<G, W>(g, keys, 8 * KEYS as u32, k, key, len, width, 1.0);
-        stage::<G, W>(g, values, 8 * KEYS as u32, v, key, len, width, 1.0);
+        g.copied::<0>();
         g.barrier();
+        key += 8 * KEYS as u32;
+        let next = 2 * queries(W) * stride(W) + keys_and_values(W) - keys;
+        if key < end {
+            stage::<G, W, true>(g, next, 8 * KEYS as u32, k, key, len, width);
+            stage::<G, W, true>(g, next + values, 8 * KEYS as u32, v, key, len, width);
+        }
+        g.end_copies();
         rows_by_rows::<G, W, M, KEYS>(g, mine * stride(W), keys, &mut scores);
         unroll!(m < M, of 2, {
             unroll!(half < 2, of 2, {
@@ -215,9 +258,8 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
                 });
             });
         });
-        registers_by_columns::<G, W, M, KEYS>(g, &scores, values, &mut drawn);
-        g.barrier();
-        key += 8 * KEYS as u32;
+        registers_by_columns::<G, W, M, KEYS>(g, &scores, keys + values, &mut drawn);
+        keys = next;
     }
     unroll!(m < M, of 2, {
         unroll!(half < 2, of 2, {
@@ -243,6 +285,23 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
     });
 }
 
+/// `out [8 eights]`: `x` times `scale`, rounded to bfloat16.
+#[inline(always)]
+pub unsafe fn attention_rows<G: Gpu>(g: G, eights: u32, scale: f32, x: *const f32, out: *mut u16) {
+    let eight = g.block()[0] * THREADS + g.thread();
+    if eight < eights {
+        let first = 8 * eight as usize;
+        let (a, b) = (g.load_f32x4(x.add(first)), g.load_f32x4(x.add(first + 4)));
+        let words = [
+            g.pack_bf16(a[0] * scale, a[1] * scale),
+            g.pack_bf16(a[2] * scale, a[3] * scale),
+            g.pack_bf16(b[0] * scale, b[1] * scale),
+            g.pack_bf16(b[2] * scale, b[3] * scale),
+        ];
+        g.store_quad(out.add(first).cast(), words);
+    }
+}
+
 /// `delta [rows]`: the sums of `out dout` over rows of `width` numbers: what the gradient of every score of a row is lowered
 /// by.
 #[inline(always)]
@@ -266,289 +325,26 @@ pub unsafe fn attention_delta<G: Gpu>(g: G, rows: u32, width: u32, out: *const f
     }
 }
 
-/// The logarithm that shares are taken by, times [`LOG2_E`]: any finite number for a place that draws from nothing.
-#[inline(always)]
-unsafe fn log<G: Gpu>(g: G, logs: *const f32, row: u32, len: u32) -> f32 {
-    let log = if row < len { g.load(logs.add(row as usize)) } else { 0.0 };
-    if log == f32::NEG_INFINITY { 0.0 } else { log * LOG2_E }
-}
-
-/// Of one row of scores: shares in place of scores, gradients of the scores in place of those of the shares.
-#[inline(always)]
-fn differentiate<G: Gpu>(g: G, score: &mut f32, slope: &mut f32, log: f32, delta: f32) {
-    *score = g.exp2(g.fma(*score, LOG2_E, -log));
-    *slope = *score * (*slope - delta);
-}
-
-/// Writes the gradients of the scores of 16 queries of a warp with `8 OTHERS` keys into a matrix `[len, len]`.
-#[inline(always)]
-unsafe fn store<G: Gpu>(g: G, to: *mut f32, len: u32, queries: u32, keys: u32, slopes: &[[f32; 4]; OTHERS]) {
-    let (query, key) = (queries + g.lane() / 4, keys + 2 * (g.lane() & 3));
-    unroll!(n < OTHERS, of 4, {
-        unroll!(half < 2, of 2, {
-            let (query, key) = (query + 8 * half as u32, key + 8 * n as u32);
-            let [a, b] = [slopes[n][2 * half], slopes[n][2 * half + 1]];
-            if query < len && key < len {
-                let to = to.add(query as usize * len as usize + key as usize);
-                if len & 1 == 0 {
-                    g.store_pair(to, [a, b]);
-                } else {
-                    g.store(to, a);
-                    if key + 1 < len {
-                        g.store(to.add(1), b);
-                    }
-                }
-            }
-        });
-    });
-}
-
-/// Writes 16 rows of a warp, from row `first` on, of a result `[len, width]`, times `scale`.
-#[inline(always)]
-unsafe fn store_rows<G: Gpu, const W: usize>(
-    g: G,
-    to: *mut f32,
-    len: u32,
-    width: u32,
-    first: u32,
-    scale: f32,
-    sums: &[[f32; 4]; W],
-) {
-    unroll!(half < 2, of 2, {
-        let row = first + g.lane() / 4 + 8 * half as u32;
-        unroll!(n < W, of 16, {
-            let column = 8 * n as u32 + 2 * (g.lane() & 3);
-            if row < len && column < width {
-                let [a, b] = [sums[n][2 * half] * scale, sums[n][2 * half + 1] * scale];
-                g.store_pair(to.add(row as usize * width as usize + column as usize), [a, b]);
-            }
-        });
-    });
-}
-
-/// Where a backward block keeps its tiles: two of its own rows from 0 on, two of the other side.
-const fn own<const W: usize>() -> u32 {
-    BACK_ROWS * stride(W)
-}
-const fn other<const W: usize>(which: u32) -> u32 {
-    2 * own::<W>() + which * BIAS_KEYS * stride(W)
-}
-
-/// Collective: shares and gradients of the scores of the queries of the block's own rows, which the first and the second
-/// tile have with their results' gradients, with the keys and values of the other side; `scores` are what they start with.
-#[inline(always)]
-unsafe fn slopes<G: Gpu, const W: usize>(
-    g: G,
-    scores: &mut [[[f32; 4]; OTHERS]; 1],
-    log: [f32; 2],
-    delta: [f32; 2],
-) -> [[[f32; 4]; OTHERS]; 1] {
-    let mine = 16 * g.warp() * stride(W);
-    rows_by_rows::<G, W, 1, OTHERS>(g, mine, other::<W>(0), scores);
-    let mut slopes = [[[0.0f32; 4]; OTHERS]; 1];
-    rows_by_rows::<G, W, 1, OTHERS>(g, own::<W>() + mine, other::<W>(1), &mut slopes);
-    unroll!(n < OTHERS, of 4, {
-        unroll!(i < 4, of 4, {
-            differentiate(g, &mut scores[0][n][i], &mut slopes[0][n][i], log[i / 2], delta[i / 2]);
-        });
-    });
-    slopes
-}
-
-/// [`log`] and delta of the two rows of a lane, from row `first` of the warp on.
-#[inline(always)]
-unsafe fn of_rows<G: Gpu>(g: G, logs: *const f32, delta: *const f32, first: u32, len: u32) -> [[f32; 2]; 2] {
-    let mut of = [[0.0; 2]; 2];
-    unroll!(half < 2, of 2, {
-        let row = first + g.lane() / 4 + 8 * half as u32;
-        of[0][half] = log(g, logs, row, len);
-        if row < len {
-            of[1][half] = g.load(delta.add(row as usize));
-        }
-    });
-    of
-}
-
-/// Gradient of the queries, and of a bias that every batch has for itself unless `d_bias` is null.
-#[inline(always)]
-unsafe fn of_queries<G: Gpu, const W: usize>(
-    g: G,
-    heads: u32,
-    len: u32,
-    width: u32,
-    scale: f32,
-    causal: u32,
-    shared_bias: u32,
-    q: *const f32,
-    k: *const f32,
-    v: *const f32,
-    bias: *const f32,
-    logs: *const f32,
-    delta: *const f32,
-    dout: *const f32,
-    dq: *mut f32,
-    d_bias: *mut f32,
-) {
-    let [batch, block, of_head] = g.block();
-    let rows = head(heads, of_head, len, batch);
-    let start = rows * width as usize;
-    let pairs = Pairs::new(g, heads, len, causal, shared_bias, bias, batch);
-    let first = block * BACK_ROWS;
-    let mine = first + 16 * g.warp();
-    stage::<G, W>(g, 0, BACK_ROWS, q.add(start), first, len, width, scale);
-    stage::<G, W>(g, own::<W>(), BACK_ROWS, dout.add(start), first, len, width, 1.0);
-    let [log, delta] = of_rows(g, logs.add(rows), delta.add(rows), mine, len);
-    let mut sums = [[[0.0f32; 4]; W]; 1];
-    // The gradients of pairs that are out are written too.
-    let end = if pairs.causal && d_bias.is_null() && first + BACK_ROWS < len { first + BACK_ROWS } else { len };
-    let mut key = 0;
-    while key < end {
-        let mut scores = pairs.scores::<G, 1, OTHERS>(g, mine, key);
-        stage::<G, W>(g, other::<W>(0), BIAS_KEYS, k.add(start), key, len, width, 1.0);
-        stage::<G, W>(g, other::<W>(1), BIAS_KEYS, v.add(start), key, len, width, 1.0);
-        g.barrier();
-        let slopes = slopes::<G, W>(g, &mut scores, log, delta);
-        if !d_bias.is_null() {
-            store(g, d_bias.add(rows * len as usize), len, mine, key, &slopes[0]);
-        }
-        registers_by_columns::<G, W, 1, OTHERS>(g, &slopes, other::<W>(0), &mut sums);
-        g.barrier();
-        key += BIAS_KEYS;
-    }
-    store_rows(g, dq.add(start), len, width, mine, scale, &sums[0]);
-}
-
-/// Gradients of the keys and values. The block's own rows are keys; the scores are those of [`slopes`], transposed.
-#[inline(always)]
-unsafe fn of_keys<G: Gpu, const W: usize>(
-    g: G,
-    heads: u32,
-    len: u32,
-    width: u32,
-    scale: f32,
-    causal: u32,
-    shared_bias: u32,
-    q: *const f32,
-    k: *const f32,
-    v: *const f32,
-    bias: *const f32,
-    logs: *const f32,
-    delta: *const f32,
-    dout: *const f32,
-    dk: *mut f32,
-    dv: *mut f32,
-) {
-    let [batch, block, of_head] = g.block();
-    let rows = head(heads, of_head, len, batch);
-    let start = rows * width as usize;
-    let pairs = Pairs::new(g, heads, len, causal, shared_bias, bias, batch);
-    let first = block * BACK_ROWS;
-    let mine = 16 * g.warp();
-    let numbers = other::<W>(2);
-    stage::<G, W>(g, 0, BACK_ROWS, k.add(start), first, len, width, 1.0);
-    stage::<G, W>(g, own::<W>(), BACK_ROWS, v.add(start), first, len, width, 1.0);
-    let (mut dks, mut dvs) = ([[[0.0f32; 4]; W]; 1], [[[0.0f32; 4]; W]; 1]);
-    let mut query = if pairs.causal { first } else { 0 };
-    while query < len {
-        let mut shares = pairs.scores_of_keys::<G, OTHERS>(g, first + mine, query);
-        stage::<G, W>(g, other::<W>(0), BIAS_KEYS, q.add(start), query, len, width, scale);
-        stage::<G, W>(g, other::<W>(1), BIAS_KEYS, dout.add(start), query, len, width, 1.0);
-        if g.thread() < BIAS_KEYS {
-            let row = query + g.thread();
-            let delta = if row < len { g.load(delta.add(rows + row as usize)) } else { 0.0 };
-            g.set_shared_f32(numbers + 4 * g.thread(), log(g, logs.add(rows), row, len));
-            g.set_shared_f32(numbers + 4 * (BIAS_KEYS + g.thread()), delta);
-        }
-        g.barrier();
-        rows_by_rows::<G, W, 1, OTHERS>(g, mine * stride(W), other::<W>(0), &mut shares);
-        let mut slopes = [[[0.0f32; 4]; OTHERS]; 1];
-        rows_by_rows::<G, W, 1, OTHERS>(g, own::<W>() + mine * stride(W), other::<W>(1), &mut slopes);
-        unroll!(n < OTHERS, of 4, {
-            unroll!(j < 2, of 2, {
-                let at = numbers + 4 * (8 * n as u32 + 2 * (g.lane() & 3) + j as u32);
-                let (log, delta) = (g.shared_f32(at), g.shared_f32(at + 4 * BIAS_KEYS));
-                differentiate(g, &mut shares[0][n][j], &mut slopes[0][n][j], log, delta);
-                differentiate(g, &mut shares[0][n][j + 2], &mut slopes[0][n][j + 2], log, delta);
-            });
-        });
-        registers_by_columns::<G, W, 1, OTHERS>(g, &shares, other::<W>(1), &mut dvs);
-        registers_by_columns::<G, W, 1, OTHERS>(g, &slopes, other::<W>(0), &mut dks);
-        g.barrier();
-        query += BIAS_KEYS;
-    }
-    store_rows(g, dk.add(start), len, width, first + mine, 1.0, &dks[0]);
-    store_rows(g, dv.add(start), len, width, first + mine, 1.0, &dvs[0]);
-}
-
-/// Gradient of a bias that all batches share: the sum over the batches in their order.
-#[inline(always)]
-unsafe fn of_bias<G: Gpu, const W: usize>(
-    g: G,
-    batches: u32,
-    heads: u32,
-    len: u32,
-    width: u32,
-    scale: f32,
-    causal: u32,
-    q: *const f32,
-    k: *const f32,
-    v: *const f32,
-    bias: *const f32,
-    logs: *const f32,
-    delta: *const f32,
-    dout: *const f32,
-    d_bias: *mut f32,
-) {
-    let [key, block, of_head] = g.block();
-    let pairs = Pairs::new(g, heads, len, causal, 1, bias, 0);
-    let (key, first) = (key * BIAS_KEYS, block * BACK_ROWS);
-    let mine = first + 16 * g.warp();
-    let start_scores = pairs.scores::<G, 1, OTHERS>(g, mine, key);
-    let mut sums = [[0.0f32; 4]; OTHERS];
-    // A block whose pairs are all out has zeros to write.
-    let mut batch = if pairs.causal && key >= first + BACK_ROWS { batches } else { 0 };
-    while batch < batches {
-        let rows = head(heads, of_head, len, batch);
-        let start = rows * width as usize;
-        stage::<G, W>(g, 0, BACK_ROWS, q.add(start), first, len, width, scale);
-        stage::<G, W>(g, own::<W>(), BACK_ROWS, dout.add(start), first, len, width, 1.0);
-        stage::<G, W>(g, other::<W>(0), BIAS_KEYS, k.add(start), key, len, width, 1.0);
-        stage::<G, W>(g, other::<W>(1), BIAS_KEYS, v.add(start), key, len, width, 1.0);
-        let [log, delta] = of_rows(g, logs.add(rows), delta.add(rows), mine, len);
-        g.barrier();
-        let mut scores = start_scores;
-        let slopes = slopes::<G, W>(g, &mut scores, log, delta);
-        unroll!(n < OTHERS, of 4, {
-            unroll!(i < 4, of 4, {
-                sums[n][i] += slopes[0][n][i];
-            });
-        });
-        g.barrier();
-        batch += 1;
-    }
-    store(g, d_bias.add(of_head as usize * len as usize * len as usize), len, mine, key, &sums);
-}
-
 /// The kernels for widths up to `8 W`: 32, 64 and 128.
 macro_rules! widths {
     ($($w:literal $m:literal: $forward:ident $queries:ident $keys:ident $bias:ident;)*) => { $(
         /// `out = softmax(scale q k^T + bias) v` and the logarithms; see the module. Blocks `[batch, queries, head]`.
         #[inline(always)]
         pub unsafe fn $forward<G: Gpu>(
-            g: G, _batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32,
-            k: *const f32,
-            v: *const f32, bias: *const f32, out: *mut f32, logs: *mut f32,
+            g: G, _batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16,
+            k: *const u16,
+            v: *const u16, bias: *const f32, out: *mut f32, logs: *mut f32,
         ) {
-            forward::<G, $w, $m>(g, heads, len, width, scale, causal, shared_bias, q, k, v, bias, out, logs);
+            forward::<G, $w, $m>(g, heads, len, width, causal, shared_bias, q, k, v, bias, out, logs);
         }
 
         /// Gradient of the queries, and of a bias that every batch has for itself unless `d_bias` is null, by
         /// `dout [batch, heads, len, width]`; `delta` of [`attention_delta`]. Blocks `[batch, queries, head]`.
         #[inline(always)]
         pub unsafe fn $queries<G: Gpu>(
-            g: G, _batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32,
-            k: *const f32,
-            v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dq: *mut f32,
+            g: G, _batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const u16,
+            k: *const u16,
+            v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dq: *mut f32,
             d_bias: *mut f32,
         ) {
             of_queries::<G, $w>(
@@ -559,22 +355,22 @@ macro_rules! widths {
         /// Gradients of the keys and values. Blocks `[batch, keys, head]`.
         #[inline(always)]
         pub unsafe fn $keys<G: Gpu>(
-            g: G, _batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, shared_bias: u32, q: *const f32,
-            k: *const f32,
-            v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, dk: *mut f32,
+            g: G, _batches: u32, heads: u32, len: u32, width: u32, causal: u32, shared_bias: u32, q: *const u16,
+            k: *const u16,
+            v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, dk: *mut f32,
             dv: *mut f32,
         ) {
-            of_keys::<G, $w>(g, heads, len, width, scale, causal, shared_bias, q, k, v, bias, logs, delta, dout, dk, dv);
+            of_keys::<G, $w>(g, heads, len, width, causal, shared_bias, q, k, v, bias, logs, delta, dout, dk, dv);
         }
 
         /// Gradient `d_bias [heads, len, len]` of a bias that all batches share, summed over them in their order. Blocks
         /// `[keys, queries, head]`.
         #[inline(always)]
         pub unsafe fn $bias<G: Gpu>(
-            g: G, batches: u32, heads: u32, len: u32, width: u32, scale: f32, causal: u32, q: *const f32, k: *const f32,
-            v: *const f32, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const f32, d_bias: *mut f32,
+            g: G, batches: u32, heads: u32, len: u32, width: u32, causal: u32, q: *const u16, k: *const u16,
+            v: *const u16, bias: *const f32, logs: *const f32, delta: *const f32, dout: *const u16, d_bias: *mut f32,
         ) {
-            of_bias::<G, $w>(g, batches, heads, len, width, scale, causal, q, k, v, bias, logs, delta, dout, d_bias);
+            of_bias::<G, $w>(g, batches, heads, len, width, causal, q, k, v, bias, logs, delta, dout, d_bias);
         }
     )* };
 }

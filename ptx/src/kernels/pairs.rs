@@ -2,7 +2,7 @@
 //! triangle update. Matrices are row-major f32; sums in f32, in the order of their terms but for [`outer_mean_back`], where two
 //! halves of the terms are summed in turns.
 //!
-//! A warp has `4 R` rows and 64 columns of a result, a lane of it `R` rows and 8 columns; factors come through shared memory,
+//! A warp has 32 rows and 64 columns of a result, a lane of it 8 rows and 8 columns; factors come through shared memory,
 //! the next while the last are multiplied.
 
 use super::row::{four, set_four};
@@ -24,16 +24,22 @@ pub const BACK_COLUMNS: u32 = 64;
 const BACK_BUFFER: u32 = 2 * DEPTH * (BACK_ROWS + BACK_COLUMNS) * 4;
 /// Shared bytes of [`outer_mean_back`]: at the end, the sums of half of the warps.
 pub const BACK_SHARED: u32 = BACK_ROWS * BACK_COLUMNS * 4;
-/// Rows and columns of a block of [`triangle`].
-pub const TRIANGLE: u32 = 64;
+/// Rows of a block of [`triangle`].
+pub const TRIANGLE_ROWS: u32 = 32;
+/// Columns of a block of [`triangle`].
+pub const TRIANGLE_COLUMNS: u32 = 64;
 /// Channels of a block of [`triangle`]: one a warp.
 pub const CHANNELS: u32 = THREADS / 32;
-/// Numbers from a channel's factors to the next's: the two quads that neighbouring lanes write lie in different banks.
-const CHANNEL: u32 = DEPTH * TRIANGLE + 4;
+/// Numbers from a channel's first factors to the next's: the two quads that neighbouring lanes write lie in different banks.
+const LEFT: u32 = DEPTH * TRIANGLE_ROWS + 4;
+/// Likewise of second factors.
+const RIGHT: u32 = DEPTH * TRIANGLE_COLUMNS + 4;
 /// Likewise of results, 16 rows at a time.
-const RESULTS: u32 = 16 * TRIANGLE + 4;
+const RESULTS: u32 = 16 * TRIANGLE_COLUMNS + 4;
+/// Bytes of one of the two buffers of [`triangle`].
+const TRIANGLE_BUFFER: u32 = CHANNELS * (LEFT + RIGHT) * 4;
 /// Shared bytes of [`triangle`].
-pub const TRIANGLE_SHARED: u32 = 2 * 2 * CHANNELS * CHANNEL * 4;
+pub const TRIANGLE_SHARED: u32 = 2 * TRIANGLE_BUFFER;
 
 /// The first row and column of a lane in its warp's.
 #[inline(always)]
@@ -44,14 +50,7 @@ fn place<G: Gpu>(g: G) -> [u32; 2] {
 /// `sums += left right` over [`DEPTH`] terms. `left [DEPTH, left_step]` and `right [DEPTH, right_step]` start with the warp's rows and
 /// columns. The lane's rows are `place` and the next three, and so on every 16; its columns likewise every 32.
 #[inline(always)]
-unsafe fn multiply<G: Gpu, const R: usize>(
-    g: G,
-    left: u32,
-    left_step: u32,
-    right: u32,
-    right_step: u32,
-    sums: &mut [[f32; 8]; R],
-) {
+unsafe fn multiply<G: Gpu>(g: G, left: u32, left_step: u32, right: u32, right_step: u32, sums: &mut [[f32; 8]; 8]) {
     let [row, column] = place(g);
     let (mut left, mut right) = (left + 4 * row, right + 4 * column);
     let mut depth = 0;
@@ -59,7 +58,7 @@ unsafe fn multiply<G: Gpu, const R: usize>(
         unroll!(part < 2, of 2, {
             let (left, right) = (left + part as u32 * 4 * left_step, right + part as u32 * 4 * right_step);
             let columns = [g.shared_f32x4(right), g.shared_f32x4(right + 128)];
-            unroll!(four < R / 4, of 4, {
+            unroll!(four < 2, of 2, {
                 let rows = g.shared_f32x4(left + 64 * four as u32);
                 unroll!(i < 4, of 4, {
                     unroll!(j < 8, of 8, {
@@ -159,22 +158,41 @@ pub unsafe fn outer_mean<G: Gpu>(
     });
 }
 
-/// Gradient of a factor of [`outer_mean`] by `d_out [len, len, c, c]`: of `a`, with `other` = `b`, or, with `second`, of `b` with
-/// `other` = `a`. `d_factor [rows, len, c]`.
+/// Gradients of both factors of [`outer_mean`] by `d_out [len, len, c, c]`: `d_a` and `d_b` `[rows, len, c]`. Blocks
+/// `[columns, rows, factor]`.
 #[inline(always)]
 pub unsafe fn outer_mean_back<G: Gpu>(
     g: G,
     rows: u32,
     len: u32,
     c: u32,
-    second: u32,
-    other: *const f32,
+    a: *const f32,
+    b: *const f32,
     shares: *const f32,
     mean: f32,
     d_out: *const f32,
+    d_a: *mut f32,
+    d_b: *mut f32,
+) {
+    let [_, _, factor] = g.block();
+    let pairs = Pairs { len, c, shares, mean, d_out };
+    if factor == 0 {
+        factor_back::<G, false>(g, rows, pairs, b, d_a);
+    } else {
+        factor_back::<G, true>(g, rows, pairs, a, d_b);
+    }
+}
+
+/// Gradient of one factor, with `SECOND` of the second; `other` is the other one.
+#[inline(always)]
+unsafe fn factor_back<G: Gpu, const SECOND: bool>(
+    g: G,
+    rows: u32,
+    pairs: Pairs,
+    other: *const f32,
     d_factor: *mut f32,
 ) {
-    let width = len * c;
+    let width = pairs.len * pairs.c;
     let [block_column, block_row, _] = g.block();
     let (row0, column0) = (block_row * BACK_ROWS, block_column * BACK_COLUMNS);
     let thread = g.thread();
@@ -182,18 +200,17 @@ pub unsafe fn outer_mean_back<G: Gpu>(
     // A thread's part of the factors: eight neighbouring terms of a row, four numbers of the gradient along what is
     // contiguous in it.
     let (row, row_term) = (thread % BACK_ROWS, thread / BACK_ROWS * DEPTH);
-    let along_columns = second != 0;
     let (column, term) =
-        if along_columns { (thread % 16 * 4, thread / 16) } else { (thread % BACK_COLUMNS, thread / BACK_COLUMNS * 4) };
-    let gradient = Gradient { len, c, along_columns, shares, mean, d_out };
+        if SECOND { (thread % 16 * 4, thread / 16) } else { (thread % BACK_COLUMNS, thread / BACK_COLUMNS * 4) };
+    let mut gradient = Gradient::<SECOND>::new(pairs, column0 + column, term);
     let mut sums = [[0.0f32; 8]; 8];
-    let (mut low, mut high, mut slopes) = ([0.0; 4], [0.0; 4], [0.0; 4]);
+    let (mut low, mut high) = ([0.0; 4], [0.0; 4]);
     let source = other.wrapping_add((row0 + row) as usize * width as usize);
     if row0 + row < rows {
         low = four(g, source, width, row_term);
         high = four(g, source, width, row_term + 4);
     }
-    slopes = gradient.four(g, column0 + column, term, slopes);
+    let mut slopes = gradient.four(g);
     let half = g.warp() / 4;
     let (mut from, mut buffer) = (0, 0);
     while from < width {
@@ -201,7 +218,7 @@ pub unsafe fn outer_mean_back<G: Gpu>(
             g.set_shared_f32(buffer + 4 * ((row_term + i as u32) * BACK_ROWS + row), low[i]);
             g.set_shared_f32(buffer + 4 * ((row_term + 4 + i as u32) * BACK_ROWS + row), high[i]);
         });
-        if along_columns {
+        if SECOND {
             g.set_shared_f32x4(buffer + columns + 4 * (term * BACK_COLUMNS + column), slopes);
         } else {
             unroll!(i < 4, of 4, {
@@ -215,7 +232,8 @@ pub unsafe fn outer_mean_back<G: Gpu>(
                 low = four(g, source, width, from + row_term);
                 high = four(g, source, width, from + row_term + 4);
             }
-            slopes = gradient.four(g, column0 + column, from + term, [0.0; 4]);
+            gradient.advance();
+            slopes = gradient.four(g);
         }
         let left = buffer + 4 * (half * DEPTH * BACK_ROWS + g.warp() % 4 * 32);
         multiply(g, left, BACK_ROWS, buffer + columns + 4 * half * DEPTH * BACK_COLUMNS, BACK_COLUMNS, &mut sums);
@@ -251,37 +269,61 @@ pub unsafe fn outer_mean_back<G: Gpu>(
     }
 }
 
-/// The gradient of outer products as a matrix: columns are the numbers of the factor that is differentiated, terms those of
-/// the other.
+/// The gradient of outer products, `d_out [len, len, c, c]`, and what the mean multiplies pairs with.
 #[derive(Clone, Copy)]
-struct Gradient {
+struct Pairs {
     len: u32,
     c: u32,
-    along_columns: bool,
     shares: *const f32,
     mean: f32,
     d_out: *const f32,
 }
 
-impl Gradient {
-    /// Four numbers from `column` and `term` on: neighbouring columns of a term, or terms of a column; `before` where there
-    /// are none.
+/// The gradient of outer products as a matrix: columns are the numbers of the factor that is differentiated, the second with
+/// `SECOND`, terms those of the other. Numbers of a factor go by what they are divided into: by `c`, and the rest.
+#[derive(Clone, Copy)]
+struct Gradient<const SECOND: bool> {
+    pairs: Pairs,
+    column: [u32; 2],
+    term: [u32; 2],
+    step: [u32; 2],
+}
+
+impl<const SECOND: bool> Gradient<SECOND> {
     #[inline(always)]
-    unsafe fn four<G: Gpu>(self, g: G, column: u32, term: u32, before: [f32; 4]) -> [f32; 4] {
-        let width = self.len * self.c;
-        let mut four = before;
-        if self.c & 3 == 0 {
-            if column < width && term < width {
-                let (at, by) = self.place(g, column, term);
+    fn new(pairs: Pairs, column: u32, term: u32) -> Self {
+        let parted = |number: u32| [number / pairs.c, number % pairs.c];
+        Self { pairs, column: parted(column), term: parted(term), step: parted(2 * DEPTH) }
+    }
+
+    /// Goes `2 DEPTH` terms on, without a division.
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.term[0] += self.step[0];
+        self.term[1] += self.step[1];
+        if self.term[1] >= self.pairs.c {
+            self.term[0] += 1;
+            self.term[1] -= self.pairs.c;
+        }
+    }
+
+    /// Four numbers from `column` and `term` on: neighbouring columns of a term, or terms of a column; zeros beyond the matrix.
+    #[inline(always)]
+    unsafe fn four<G: Gpu>(self, g: G) -> [f32; 4] {
+        let Pairs { len, c, .. } = self.pairs;
+        let mut four = [0.0; 4];
+        if c & 3 == 0 {
+            if self.column[0] < len && self.term[0] < len {
+                let (at, by) = self.place(g, self.column, self.term);
                 let [x, y, z, w] = g.load_f32x4(at);
                 four = [x * by, y * by, z * by, w * by];
             }
         } else {
             unroll!(i < 4, of 4, {
+                let beyond = |[whole, rest]: [u32; 2]| [whole + (rest + i as u32) / c, (rest + i as u32) % c];
                 let (column, term) =
-                    if self.along_columns { (column + i as u32, term) } else { (column, term + i as u32) };
-                four[i] = 0.0;
-                if column < width && term < width {
+                    if SECOND { (beyond(self.column), self.term) } else { (self.column, beyond(self.term)) };
+                if column[0] < len && term[0] < len {
                     let (at, by) = self.place(g, column, term);
                     four[i] = g.load(at) * by;
                 }
@@ -292,12 +334,12 @@ impl Gradient {
 
     /// Where a number stands, and its pair's share.
     #[inline(always)]
-    unsafe fn place<G: Gpu>(self, g: G, column: u32, term: u32) -> (*const f32, f32) {
-        let (first, second) = if self.along_columns { (term, column) } else { (column, term) };
-        let (i, p, j, q) = (first / self.c, first % self.c, second / self.c, second % self.c);
-        let pair = i as usize * self.len as usize + j as usize;
-        let at = (pair * self.c as usize + p as usize) * self.c as usize + q as usize;
-        (self.d_out.add(at), share(g, self.shares, self.mean, self.len, i, j))
+    unsafe fn place<G: Gpu>(self, g: G, column: [u32; 2], term: [u32; 2]) -> (*const f32, f32) {
+        let Pairs { len, c, shares, mean, d_out } = self.pairs;
+        let ([i, p], [j, q]) = if SECOND { (term, column) } else { (column, term) };
+        let pair = i as usize * len as usize + j as usize;
+        let at = (pair * c as usize + p as usize) * c as usize + q as usize;
+        (d_out.add(at), share(g, shares, mean, len, i, j))
     }
 }
 
@@ -333,24 +375,25 @@ pub unsafe fn triangle<G: Gpu>(
 ) {
     use order::{ALL, COLUMN_ROW_TERM, COLUMN_TERM_ROW, TERM_COLUMN_ROW};
     let [group, block_column, block_row] = g.block();
-    let (row0, column0, channel0) = (block_row * TRIANGLE, block_column * TRIANGLE, group * CHANNELS);
+    let (row0, column0, channel0) = (block_row * TRIANGLE_ROWS, block_column * TRIANGLE_COLUMNS, group * CHANNELS);
     let (mut from, mut end) = (0, len);
-    if which == TERM_COLUMN_ROW && column0 + TRIANGLE < len {
-        end = column0 + TRIANGLE;
+    if which == TERM_COLUMN_ROW && column0 + TRIANGLE_COLUMNS < len {
+        end = column0 + TRIANGLE_COLUMNS;
     }
     if which == COLUMN_TERM_ROW {
         from = column0;
-        end = if row0 + TRIANGLE < len { row0 + TRIANGLE } else { len };
+        end = if row0 + TRIANGLE_ROWS < len { row0 + TRIANGLE_ROWS } else { len };
     }
     if which == COLUMN_ROW_TERM {
         from = row0;
     }
-    if which != ALL && column0 > row0 {
+    if which != ALL && column0 >= row0 + TRIANGLE_ROWS {
         end = 0;
     }
-    // A thread's part of the factors: four channels of a row and of a column, of every second term.
-    let (channel, edge, term) = (4 * (g.thread() % 2), g.thread() / 2 % TRIANGLE, g.thread() / 2 / TRIANGLE);
-    let (row, column) = (row0 + edge, column0 + edge);
+    // A thread's part of the factors: four channels of a row, of every fourth term, and of a column, of every second.
+    let (channel, pair) = (4 * (g.thread() % 2), g.thread() / 2);
+    let (left_term, right_term) = (pair / TRIANGLE_ROWS, pair / TRIANGLE_COLUMNS);
+    let (row, column) = (row0 + pair % TRIANGLE_ROWS, column0 + pair % TRIANGLE_COLUMNS);
     let (step_a, step_b) = (a_term as usize * channels as usize, b_term as usize * channels as usize);
     let a = a.wrapping_add(row as usize * a_row as usize * channels as usize);
     let b = b.wrapping_add(column as usize * b_column as usize * channels as usize);
@@ -371,49 +414,60 @@ pub unsafe fn triangle<G: Gpu>(
     if b_end > end || column >= len {
         b_end = if column < len { end } else { 0 };
     }
-    let to = 4 * (channel * CHANNEL + term * TRIANGLE + edge);
-    let right = CHANNELS * CHANNEL * 4;
-    let mut sums = [[0.0f32; 8]; 16];
-    let mut buffer = 0;
-    let (mut lefts, mut rights) = ([[0.0; 4]; 4], [[0.0; 4]; 4]);
-    unroll!(i < 4, of 4, {
-        let term = from + term + 2 * i as u32;
+    let right = 4 * CHANNELS * LEFT;
+    let mut sums = [[0.0f32; 8]; 8];
+    let (mut lefts, mut rights) = ([[0.0; 4]; 2], [[0.0; 4]; 4]);
+    unroll!(i < 2, of 2, {
+        let term = from + left_term + 4 * i as u32;
         lefts[i] = channel_four(g, a, step_a, term, [a_from, a_end], channels, channel0 + channel);
+    });
+    unroll!(i < 4, of 4, {
+        let term = from + right_term + 2 * i as u32;
         rights[i] = channel_four(g, b, step_b, term, [b_from, b_end], channels, channel0 + channel);
     });
+    let mut buffer = 0;
     while from < end {
-        unroll!(i < 4, of 4, {
-            unroll!(j < 4, of 4, {
-                let to = buffer + to + 4 * (j as u32 * CHANNEL + 2 * i as u32 * TRIANGLE);
-                g.set_shared_f32(to, lefts[i][j]);
-                g.set_shared_f32(to + right, rights[i][j]);
+        // Not kept while factors are multiplied.
+        let (channel, pair) = (g.opaque(g.thread()) % 2 * 4, g.opaque(g.thread()) / 2);
+        let (to_left, to_right) = (4 * (channel * LEFT + pair), right + 4 * (channel * RIGHT + pair));
+        unroll!(j < 4, of 4, {
+            unroll!(i < 2, of 2, {
+                g.set_shared_f32(buffer + to_left + 4 * (j as u32 * LEFT + 4 * i as u32 * TRIANGLE_ROWS), lefts[i][j]);
+            });
+            unroll!(i < 4, of 4, {
+                let to = to_right + 4 * (j as u32 * RIGHT + 2 * i as u32 * TRIANGLE_COLUMNS);
+                g.set_shared_f32(buffer + to, rights[i][j]);
             });
         });
         g.barrier();
         from += DEPTH;
-        unroll!(i < 4, of 4, {
-            let term = from + term + 2 * i as u32;
+        unroll!(i < 2, of 2, {
+            let term = from + left_term + 4 * i as u32;
             lefts[i] = channel_four(g, a, step_a, term, [a_from, a_end], channels, channel0 + channel);
+        });
+        unroll!(i < 4, of 4, {
+            let term = from + right_term + 2 * i as u32;
             rights[i] = channel_four(g, b, step_b, term, [b_from, b_end], channels, channel0 + channel);
         });
-        let left = buffer + 4 * g.warp() * CHANNEL;
-        multiply(g, left, TRIANGLE, left + right, TRIANGLE, &mut sums);
-        buffer ^= 2 * right;
+        let (left, right) = (buffer + 4 * g.warp() * LEFT, buffer + right + 4 * g.warp() * RIGHT);
+        multiply(g, left, TRIANGLE_ROWS, right, TRIANGLE_COLUMNS, &mut sums);
+        buffer ^= TRIANGLE_BUFFER;
     }
     // The channels of a result come from as many warps: through shared memory, 16 rows at a time.
     let [lane_row, lane_column] = place(g);
-    unroll!(part < 4, of 4, {
+    unroll!(part < 2, of 2, {
         g.barrier();
         unroll!(i < 4, of 4, {
-            let at = 4 * (g.warp() * RESULTS + (lane_row + i as u32) * TRIANGLE + lane_column);
+            let at = 4 * (g.warp() * RESULTS + (lane_row + i as u32) * TRIANGLE_COLUMNS + lane_column);
             let sums = &sums[4 * part + i];
             g.set_shared_f32x4(at, [sums[0], sums[1], sums[2], sums[3]]);
             g.set_shared_f32x4(at + 128, [sums[4], sums[5], sums[6], sums[7]]);
         });
         g.barrier();
         let mut at = g.thread();
-        while at < 16 * TRIANGLE {
-            let (row, column) = (row0 + 16 * part as u32 + at / TRIANGLE, column0 + at % TRIANGLE);
+        while at < 16 * TRIANGLE_COLUMNS {
+            let row = row0 + 16 * part as u32 + at / TRIANGLE_COLUMNS;
+            let column = column0 + at % TRIANGLE_COLUMNS;
             let factor = if which == ALL || column <= row { scale } else { 0.0 };
             if row < len && column < len {
                 let to = out.add((row as usize * len as usize + column as usize) * channels as usize);

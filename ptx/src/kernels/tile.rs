@@ -11,34 +11,32 @@ pub const fn stride(w: usize) -> u32 {
     16 * w as u32 + 16
 }
 
-/// Puts rows `first` to `first + rows - 1` of `from [len, width]`, times `scale`, into the tile at `to`; zeros beyond the
-/// matrix. `width` is a multiple of 8, at most `8 W`. All threads of the block share the work.
+/// Where row `row` of a tile stands whose rows are the columns of results that [`rows_by_rows`] makes, so that a lane has four
+/// neighbours: those from `16 i + 4 (lane % 4)` on are in matrices `2 i` and `2 i + 1`, two each.
 #[inline(always)]
-pub unsafe fn stage<G: Gpu, const W: usize>(
+fn spread(row: u32) -> u32 {
+    row & !15 | (row & 2) << 2 | (row & 12) >> 1 | row & 1
+}
+
+/// Starts to copy rows `first` to `first + rows - 1` of `from [len, width]`, bfloat16, into the tile at `to`; zeros beyond the
+/// matrix. `width` is a multiple of 8, at most `8 W`. Rows go where [`spread`] puts them with `SPREAD`. All threads of the block
+/// share the work.
+#[inline(always)]
+pub unsafe fn stage<G: Gpu, const W: usize, const SPREAD: bool>(
     g: G,
     to: u32,
     rows: u32,
-    from: *const f32,
+    from: *const u16,
     first: u32,
     len: u32,
     width: u32,
-    scale: f32,
 ) {
     let mut at = g.thread();
     while at < rows * W as u32 {
         let (row, eight) = (at / W as u32, at % W as u32);
-        let mut words = [0; 4];
-        if first + row < len && 8 * eight < width {
-            let from = from.add((first + row) as usize * width as usize + 8 * eight as usize);
-            let (a, b) = (g.load_f32x4(from), g.load_f32x4(from.add(4)));
-            words = [
-                g.pack_bf16(a[0] * scale, a[1] * scale),
-                g.pack_bf16(a[2] * scale, a[3] * scale),
-                g.pack_bf16(b[0] * scale, b[1] * scale),
-                g.pack_bf16(b[2] * scale, b[3] * scale),
-            ];
-        }
-        g.set_shared_quad(to + row * stride(W) + 16 * eight, words);
+        let to = to + if SPREAD { spread(row) } else { row } * stride(W) + 16 * eight;
+        let from = from.wrapping_add((first + row) as usize * width as usize + 8 * eight as usize);
+        g.copy_or_zero(to, from.cast(), first + row < len && 8 * eight < width);
         at += g.threads();
     }
 }

@@ -261,8 +261,9 @@ fn time_back<'a, B: Backend>(b: &'a B, random: &mut Random, bias: Bias) -> Resul
     Ok((work, Box::new(run)))
 }
 
-const FORWARD: &[&str] = &["attention_32", "attention_64", "attention_128"];
+const FORWARD: &[&str] = &["attention_rows", "attention_32", "attention_64", "attention_128"];
 const BACKWARD: &[&str] = &[
+    "attention_rows",
     "attention_delta",
     "attention_queries_32",
     "attention_queries_64",

@@ -46,6 +46,8 @@ pub struct Cuda {
     functions: RefCell<HashMap<&'static str, sys::CUfunction>>,
     /// Partial results of a vector.
     partial: OnceCell<CudaBuffer<f32>>,
+    /// What attention has rounded: kept, for making and giving back memory waits for the GPU.
+    rounded: RefCell<Option<CudaBuffer<u16>>>,
     stream: Stream,
     module: Module,
     name: String,
@@ -106,7 +108,8 @@ impl Cuda {
         let context = Context::new(device).map_err(refused("make a context"))?;
         let module = Module::from_ptx(ptx::PTX, &[]).map_err(refused("compile the kernels"))?;
         let stream = Stream::new(StreamFlags::DEFAULT, None).map_err(refused("make a stream"))?;
-        Ok(Self { functions: RefCell::default(), partial: OnceCell::new(), stream, module, name, _context: context })
+        let (functions, partial, rounded) = (RefCell::default(), OnceCell::new(), RefCell::default());
+        Ok(Self { functions, partial, rounded, stream, module, name, _context: context })
     }
 
     fn function(&self, launch: &Launch) -> Result<sys::CUfunction, BackendError> {

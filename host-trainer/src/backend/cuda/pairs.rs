@@ -81,10 +81,7 @@ impl Pairs for Cuda {
         let (by, mean) = shares(sizes, by);
         let (a, b, d_out, d_a, d_b) = (a.address(), b.address(), d_out.address(), d_a.address(), d_b.address());
         // SAFETY: the lengths have been checked.
-        unsafe {
-            self.launch(&launch::outer_mean_back(rows, len, channels, 0, b, by, mean, d_out, d_a))?;
-            self.launch(&launch::outer_mean_back(rows, len, channels, 1, a, by, mean, d_out, d_b))
-        }
+        unsafe { self.launch(&launch::outer_mean_back(rows, len, channels, a, b, by, mean, d_out, d_a, d_b)) }
     }
 
     fn triangle(
