@@ -195,6 +195,10 @@ kernels! {
         n: u32, classes: u32, logits: *const f32, targets: *const u8, costs: *mut f32, right: *mut u32, d_logits: *mut f32,
     )
         grid [n.div_ceil(loss::ROWS), 1, 1], threads loss::THREADS, shared 0;
+    loss::softmax_cross_entropy_narrow(
+        n: u32, classes: u32, logits: *const f32, targets: *const u8, costs: *mut f32, right: *mut u32, d_logits: *mut f32,
+    )
+        grid [n.div_ceil(loss::ROWS), 1, 1], threads loss::THREADS, shared 0;
     gate::gelu(n: u32, x: *const f32, y: *mut f32)
         grid [n.div_ceil(gate::EACH), 1, 1], threads gate::THREADS, shared 0;
     gate::gelu_gradient(n: u32, x: *const f32, d_y: *const f32, d_x: *mut f32)
@@ -213,6 +217,10 @@ kernels! {
         rows: u32, n: u32, epsilon: f32, x: *const f32, scale: *const f32, shift: *const f32, y: *mut f32, moments: *mut f32,
     )
         grid [rows.div_ceil(row::ROWS), 1, 1], threads row::THREADS, shared 0;
+    norm::layer_norm_narrow(
+        rows: u32, n: u32, epsilon: f32, x: *const f32, scale: *const f32, shift: *const f32, y: *mut f32, moments: *mut f32,
+    )
+        grid [rows.div_ceil(norm::HALF_ROWS * row::ROWS), 1, 1], threads row::THREADS, shared 0;
     norm::layer_norm_back(
         rows: u32, n: u32, x: *const f32, scale: *const f32, moments: *const f32, dy: *const f32, dx: *mut f32,
         partial: *mut f32,
@@ -341,7 +349,13 @@ kernels! {
         gradient: *const f32, m: *mut f32, v: *mut f32, parameters: *mut f32,
     )
         grid [n.div_ceil(4 * optimiser::THREADS), 1, 1], threads optimiser::THREADS, shared 0;
-    quantise::quantise(n: u32, group: u32, bits: u32, x: *const f32, codes: *mut u32, scales: *mut f32)
+    quantise::quantise_1(n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32)
+        grid [n.div_ceil(quantise::THREADS / 32 * quantise::PIECE), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::quantise_2(n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32)
+        grid [n.div_ceil(quantise::THREADS / 32 * quantise::PIECE), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::quantise_4(n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32)
+        grid [n.div_ceil(quantise::THREADS / 32 * quantise::PIECE), 1, 1], threads quantise::THREADS, shared 0;
+    quantise::quantise_8(n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32)
         grid [n.div_ceil(quantise::THREADS / 32 * quantise::PIECE), 1, 1], threads quantise::THREADS, shared 0;
     quantise::magnitudes(groups: u32, group: u32, pieces: u32, sum: u32, x: *const f32, out: *mut f32)
         grid [(groups * pieces).div_ceil(quantise::THREADS / 32), 1, 1], threads quantise::THREADS, shared 0;
@@ -352,9 +366,9 @@ kernels! {
     quantise::dequantise(n: u32, group: u32, bits: u32, codes: *const u32, scales: *const f32, out: *mut f32)
         grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
     quantise::position_codes(n: u32, bits: u32, step: f32, x: *const f32, codes: *mut u32)
-        grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+        grid [n.div_ceil(4 * quantise::TURNS * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
     quantise::position_values(n: u32, bits: u32, step: f32, codes: *const u32, out: *mut f32)
-        grid [n.div_ceil(4 * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
+        grid [n.div_ceil(4 * quantise::TURNS * quantise::THREADS), 1, 1], threads quantise::THREADS, shared 0;
     sparse::sparse_two_of_four(n: u32, x: *const f32, out: *mut f32, mask: *mut u32)
         grid [n.div_ceil(4 * sparse::THREADS), 1, 1], threads sparse::THREADS, shared 0;
     sparse::sparse_threshold(n: u32, least: f32, x: *const f32, out: *mut f32, mask: *mut u32)

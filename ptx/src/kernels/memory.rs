@@ -188,49 +188,61 @@ fn byte<G: Gpu>(g: G, j: u32) -> u32 {
     g.lane() * 4 + j + if j < 4 { 0 } else { 124 }
 }
 
-/// Collective: the largest of a position's logits, and its byte, the smallest of equal ones.
+/// Collective: of each of a warp's positions the largest logit, and its byte, the smallest of equal ones. All positions take
+/// each step together, so that none waits for the lanes of another.
 #[inline(always)]
-fn largest<G: Gpu>(g: G, logits: [f32; 8]) -> (f32, u32) {
-    let mut most = logits[0];
-    let mut j = 1;
-    while j < 8 {
-        most = if logits[j] > most { logits[j] } else { most };
-        j += 1;
-    }
-    most = g.warp_max(most);
-    let mut first = u32::MAX;
-    let mut j = 8;
-    while j > 0 {
-        j -= 1;
-        first = if logits[j as usize] == most { byte(g, j) } else { first };
-    }
-    (most, g.warp_min(first))
+fn largest<G: Gpu>(g: G, logits: &[[f32; 8]; 8]) -> ([f32; 8], [u32; 8]) {
+    let (mut most, mut first) = ([0.0f32; 8], [u32::MAX; 8]);
+    unroll!(i < 8, of 8, {
+        most[i] = logits[i][0];
+        unroll!(j in [1 2 3 4 5 6 7] { most[i] = if logits[i][j] > most[i] { logits[i][j] } else { most[i] }; });
+    });
+    unroll!(mask in [16 8 4 2 1] {
+        unroll!(i < 8, of 8, {
+            let other = g.shuffle_xor_f32(most[i], mask);
+            most[i] = if other > most[i] { other } else { most[i] };
+        });
+    });
+    unroll!(i < 8, of 8, {
+        unroll!(j in [7 6 5 4 3 2 1 0] { first[i] = if logits[i][j] == most[i] { byte(g, j as u32) } else { first[i] }; });
+    });
+    unroll!(mask in [16 8 4 2 1] {
+        unroll!(i < 8, of 8, {
+            let other = g.shuffle_xor(first[i], mask);
+            first[i] = if other < first[i] { other } else { first[i] };
+        });
+    });
+    (most, first)
 }
 
-/// Collective: makes a position's logits their softmax, less one at `target`. Its cost in the lane that has the target, 0 in
-/// the others, and the byte of the largest logit. A target that is no byte costs nothing.
+/// Collective: makes logits of which the largest are `most` their softmax, less one at the position's target. The sum of their
+/// costs in the lanes that have the targets, 0 in the others. A target that is no byte costs nothing.
 #[inline(always)]
-fn softmax<G: Gpu>(g: G, logits: &mut [f32; 8], target: u32) -> (f32, u32) {
-    let (most, first) = largest(g, *logits);
-    let (mut sum, mut below) = (0.0, 0.0);
-    let mut j = 0;
-    while j < 8 {
-        below = if byte(g, j as u32) == target { most - logits[j] } else { below };
-        logits[j] = g.exp(logits[j] - most);
-        sum += logits[j];
-        j += 1;
-    }
-    let sum = g.warp_sum(sum);
-    let share = 1.0 / sum;
+fn softmax<G: Gpu>(g: G, logits: &mut [[f32; 8]; 8], most: [f32; 8], targets: [u32; 8]) -> f32 {
+    let (mut sums, mut below, mut here) = ([0.0f32; 8], [0.0f32; 8], [false; 8]);
+    unroll!(i < 8, of 8, {
+        unroll!(j < 8, of 8, {
+            let target = byte(g, j as u32) == targets[i];
+            below[i] = if target { most[i] - logits[i][j] } else { below[i] };
+            here[i] |= target;
+            logits[i][j] = g.exp(logits[i][j] - most[i]);
+            sums[i] += logits[i][j];
+        });
+    });
+    unroll!(mask in [16 8 4 2 1] {
+        unroll!(i < 8, of 8, { sums[i] += g.shuffle_xor_f32(sums[i], mask); });
+    });
     let mut cost = 0.0;
-    let mut j = 0;
-    while j < 8 {
-        let here = byte(g, j as u32) == target;
-        logits[j] = g.fma(logits[j], share, if here { -1.0 } else { 0.0 });
-        cost = if here { below + g.log2(sum) * core::f32::consts::LN_2 } else { cost };
-        j += 1;
-    }
-    (cost, first)
+    unroll!(i < 8, of 8, {
+        let share = 1.0 / sums[i];
+        unroll!(j < 8, of 8, {
+            let target = byte(g, j as u32) == targets[i];
+            logits[i][j] = g.fma(logits[i][j], share, if target { -1.0 } else { 0.0 });
+        });
+        let nats = below[i] + g.log2(sums[i]) * core::f32::consts::LN_2;
+        cost += if here[i] { nats } else { 0.0 };
+    });
+    cost
 }
 
 /// What a warp's 8 positions have to be, 256 where the file has ended.
@@ -427,11 +439,9 @@ pub unsafe fn memory_step<G: Gpu>(
         let next = files.next(g, at);
         let bytes = load_targets(g, files, targets, at);
         let mut logits = tile_logits(g, files, out, rows, at);
-        unroll!(i in [0 1 2 3 4 5 6 7] {
-            let (nats, first) = softmax(g, &mut logits[i], bytes[i]);
-            cost += nats;
-            hits += if first == bytes[i] { 1 } else { 0 };
-        });
+        let (most, first) = largest(g, &logits);
+        cost += softmax(g, &mut logits, most, bytes);
+        unroll!(i < 8, of 8, { hits += if first[i] == bytes[i] { 1 } else { 0 }; });
         lay_out(g, &logits);
         g.barrier();
         if dim <= DEPTH && next.file < files.files {
@@ -491,13 +501,15 @@ pub unsafe fn memory_forward<G: Gpu>(
         if dim <= DEPTH && next.file < files.files {
             load_rows(g, files, rows, next, 0);
         }
-        unroll!(i in [0 1 2 3 4 5 6 7] {
-            let (nats, first) = softmax(g, &mut logits[i], bytes[i]);
-            cost += nats;
-            hits += if first == bytes[i] { 1 } else { 0 };
+        let (most, first) = largest(g, &logits);
+        if !targets.is_null() {
+            cost += softmax(g, &mut logits, most, bytes);
+        }
+        unroll!(i < 8, of 8, {
+            hits += if first[i] == bytes[i] { 1 } else { 0 };
             let (position, inside) = files.position(at, g.warp() * 8 + i as u32);
             if inside && !said.is_null() && g.lane() == 0 {
-                g.store(said.add(position), first as u8);
+                g.store(said.add(position), first[i] as u8);
             }
         });
         if next.file != at.file {
@@ -541,9 +553,8 @@ pub unsafe fn memory_out_gradient<G: Gpu>(
             load_rows(g, files, rows, at, 0);
         }
         let mut logits = tile_logits(g, files, out, rows, at);
-        unroll!(i in [0 1 2 3 4 5 6 7] {
-            softmax(g, &mut logits[i], bytes[i]);
-        });
+        let (most, _) = largest(g, &logits);
+        softmax(g, &mut logits, most, bytes);
         lay_out(g, &logits);
         g.barrier();
         let mut here = column;

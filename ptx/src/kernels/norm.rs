@@ -7,6 +7,12 @@ use crate::gpu::Gpu;
 pub const COLUMNS: u32 = HELD as u32 * ACCESS;
 /// Likewise of [`layer_norm_back_narrow`].
 pub const NARROW: u32 = ACCESS;
+/// Numbers of a row that [`layer_norm_narrow`] takes at most, and a multiple of four: half an access.
+pub const HALF: u32 = ACCESS / 2;
+/// Rows that a warp of it has in hand: two at a time.
+pub const HALF_ROWS: u32 = 2 * HALVES as u32;
+/// Numbers that a lane of it reads ahead, in fours.
+const HALVES: usize = 4;
 /// Blocks of [`layer_norm_back`] along the rows: so many partial sums of each column.
 pub const PARTS: u32 = 264;
 /// Likewise of [`layer_norm_back_narrow`].
@@ -74,6 +80,61 @@ pub unsafe fn layer_norm<G: Gpu>(
         g.store(moments.add(2 * row as usize), mean);
         g.store(moments.add(2 * row as usize + 1), factor);
     }
+}
+
+/// [`layer_norm`] of rows of at most [`HALF`] numbers, a multiple of four: 16 lanes a row, [`HALF_ROWS`] rows a warp, which are
+/// read before any of them is used. Sums are of other order than there.
+#[inline(always)]
+pub unsafe fn layer_norm_narrow<G: Gpu>(
+    g: G,
+    rows: u32,
+    n: u32,
+    epsilon: f32,
+    x: *const f32,
+    scale: *const f32,
+    shift: *const f32,
+    y: *mut f32,
+    moments: *mut f32,
+) {
+    let first = (g.block()[0] * ROWS + g.warp()) * HALF_ROWS + g.lane() / 16;
+    let column = 4 * (g.lane() % 16);
+    let inside = |i: usize| first + 2 * (i as u32) < rows && column < n;
+    let at = |i: usize| (first as usize + 2 * i) * n as usize + column as usize;
+    let mut kept = [[0.0; 4]; HALVES];
+    unroll!(i < HALVES, of 4, {
+        if inside(i) {
+            kept[i] = g.load_f32x4(x.add(at(i)));
+        }
+    });
+    let (scale, shift) = (row::four(g, scale, n, column), row::four(g, shift, n, column));
+    unroll!(i < HALVES, of 4, {
+        let mean = half_sum(g, (kept[i][0] + kept[i][1]) + (kept[i][2] + kept[i][3])) / n as f32;
+        let left = if column < n { 4 } else { 0 };
+        let squares = half_sum(g, square_distance(g, kept[i], mean, left, 0.0));
+        let factor = 1.0 / g.sqrt(squares / n as f32 + epsilon);
+        if inside(i) {
+            let mut out = [0.0; 4];
+            unroll!(j < 4, of 4, {
+                out[j] = g.fma((kept[i][j] - mean) * factor, scale[j], shift[j]);
+            });
+            g.store_f32x4(y.add(at(i)), out);
+            if column == 0 {
+                let row = first as usize + 2 * i;
+                g.store(moments.add(2 * row), mean);
+                g.store(moments.add(2 * row + 1), factor);
+            }
+        }
+    });
+}
+
+/// Collective: the sum over 16 neighbouring lanes, the same in each of them.
+#[inline(always)]
+fn half_sum<G: Gpu>(g: G, value: f32) -> f32 {
+    let mut sum = value;
+    unroll!(mask in [8 4 2 1] {
+        sum += g.shuffle_xor_f32(sum, mask);
+    });
+    sum
 }
 
 /// `sum` and the squares of what the first `left` of four numbers differ from `mean`.

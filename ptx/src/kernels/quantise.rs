@@ -10,6 +10,8 @@ pub const THREADS: u32 = 256;
 pub const PIECE: u32 = 1024;
 /// Numbers that a warp takes in one step, four a lane.
 const STEP: usize = 128;
+/// Turns of a thread of [`position_codes`] and [`position_values`]: it reads four numbers in each, all of them first.
+pub const TURNS: u32 = 4;
 /// Steps of a piece.
 const STEPS: usize = PIECE as usize / STEP;
 
@@ -127,7 +129,8 @@ fn together<G: Gpu>(g: G, sum: bool, lanes: u32, mut all: f32) -> f32 {
     all
 }
 
-/// Codes of `x [n]` in groups of `group` numbers, a power of two from 32 to [`PIECE`], and the `scales [n / group]`; a warp
+/// Codes of 1 bit of `x [n]`, and likewise [`quantise_2`], [`quantise_4`] and [`quantise_8`] of theirs,
+/// in groups of `group` numbers, a power of two from 32 to [`PIECE`], and the `scales [n / group]`; a warp
 /// has a piece.
 ///
 /// For 8, 4 and 2 bits, `scale` = the largest magnitude / (2^(bits - 1) - 1), `code` = `x / scale` to the nearest integer, ties
@@ -135,7 +138,31 @@ fn together<G: Gpu>(g: G, sum: bool, lanes: u32, mut all: f32) -> f32 {
 /// Divisions are rounded to nearest. The mean's sum has one order: lane `l` of 32 adds its numbers, those `i` of the group with
 /// `i / 4 % 32 = l`, as they come; then lanes that are 16, 8, 4, 2, 1 apart are added.
 #[inline(always)]
-pub unsafe fn quantise<G: Gpu>(g: G, n: u32, group: u32, bits: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
+pub unsafe fn quantise_1<G: Gpu>(g: G, n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
+    pieces::<G, 1>(g, n, group, x, codes, scales);
+}
+
+/// As [`quantise_1`].
+#[inline(always)]
+pub unsafe fn quantise_2<G: Gpu>(g: G, n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
+    pieces::<G, 2>(g, n, group, x, codes, scales);
+}
+
+/// As [`quantise_1`].
+#[inline(always)]
+pub unsafe fn quantise_4<G: Gpu>(g: G, n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
+    pieces::<G, 4>(g, n, group, x, codes, scales);
+}
+
+/// As [`quantise_1`].
+#[inline(always)]
+pub unsafe fn quantise_8<G: Gpu>(g: G, n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
+    pieces::<G, 8>(g, n, group, x, codes, scales);
+}
+
+#[inline(always)]
+unsafe fn pieces<G: Gpu, const BITS: u32>(g: G, n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
+    let bits = BITS;
     let (piece, n, sum) = ((g.block()[0] * (THREADS / 32) + g.warp()) as usize * PIECE as usize, n as usize, bits == 1);
     if piece >= n {
         return;
@@ -183,7 +210,7 @@ pub unsafe fn quantise<G: Gpu>(g: G, n: u32, group: u32, bits: u32, x: *const f3
 }
 
 /// `out [groups, pieces]` = of every piece of [`PIECE`] numbers of `x [groups, group]` the sum of magnitudes (`sum` 1), as
-/// [`quantise`] adds them, or the largest (0). `pieces` is `group / PIECE` rounded up. Larger groups take their sum from sums
+/// [`quantise_1`] adds them, or the largest (0). `pieces` is `group / PIECE` rounded up. Larger groups take their sum from sums
 /// of pieces of sums of pieces, until one is left.
 #[inline(always)]
 pub unsafe fn magnitudes<G: Gpu>(g: G, groups: u32, group: u32, pieces: u32, sum: u32, x: *const f32, out: *mut f32) {
@@ -223,7 +250,7 @@ pub unsafe fn magnitudes<G: Gpu>(g: G, groups: u32, group: u32, pieces: u32, sum
     }
 }
 
-/// `scales[i]` = the scale of a group of `group` numbers of which [`magnitudes`] left `all[i]`, as in [`quantise`].
+/// `scales[i]` = the scale of a group of `group` numbers of which [`magnitudes`] left `all[i]`, as in [`quantise_1`].
 #[inline(always)]
 pub unsafe fn group_scales<G: Gpu>(g: G, groups: u32, group: u32, bits: u32, all: *const f32, scales: *mut f32) {
     let i = g.block()[0] * THREADS + g.thread();
@@ -270,7 +297,7 @@ pub unsafe fn put_four<G: Gpu>(g: G, values: [f32; 4], out: *mut f32, first: usi
     }
 }
 
-/// The codes of [`quantise`] with `scales` that are known, of groups of any multiple of 32; a thread has four numbers of the
+/// The codes of [`quantise_1`] with `scales` that are known, of groups of any multiple of 32; a thread has four numbers of the
 /// `n`.
 #[inline(always)]
 pub unsafe fn quantise_by<G: Gpu>(
@@ -327,37 +354,50 @@ pub unsafe fn dequantise<G: Gpu>(
 }
 
 /// Codes of a position memory: `floor(x[i] / step)`, at least -2^(bits - 1) and less than 2^(bits - 1), for `i < n`; the
-/// division is rounded to nearest. Bits beyond the last code are 0. A thread has four numbers.
+/// division is rounded to nearest. Bits beyond the last code are 0. A thread has four numbers in each of [`TURNS`].
 #[inline(always)]
 pub unsafe fn position_codes<G: Gpu>(g: G, n: u32, bits: u32, step: f32, x: *const f32, codes: *mut u32) {
-    let (first, n) = (first(g), n as usize);
-    let numbers = four(g, x, first, n);
+    let n = n as usize;
+    let mut numbers = [[0.0; 4]; TURNS as usize];
+    unroll!(turn < TURNS as usize, of 4, {
+        numbers[turn] = four(g, x, turned(g, turn), n);
+    });
     let half = (1 << (bits - 1)) as f32;
-    let mut own = [0; 4];
-    let mut i = 0;
-    while i < 4 {
-        let steps = clamped(numbers[i] / step, -half, half - 1.0);
-        let toward_zero = steps as i32;
-        let floor = toward_zero - (steps < toward_zero as f32) as i32;
-        own[i] = if first + i < n { floor as u32 } else { 0 };
-        i += 1;
-    }
-    put(g, own, bits, first, n, codes);
+    unroll!(turn < TURNS as usize, of 4, {
+        let first = turned(g, turn);
+        let mut own = [0; 4];
+        unroll!(i < 4, of 4, {
+            let steps = clamped(numbers[turn][i] / step, -half, half - 1.0);
+            let toward_zero = steps as i32;
+            let floor = toward_zero - (steps < toward_zero as f32) as i32;
+            own[i] = if first + i < n { floor as u32 } else { 0 };
+        });
+        put(g, own, bits, first, n, codes);
+    });
 }
 
 /// `out[i]` = (code `i` + 1/2) `step`, of the codes of [`position_codes`].
 #[inline(always)]
 pub unsafe fn position_values<G: Gpu>(g: G, n: u32, bits: u32, step: f32, codes: *const u32, out: *mut f32) {
-    let (first, n) = (first(g), n as usize);
-    if first >= n {
-        return;
-    }
-    let codes = code(g, bits, codes, first);
-    let mut values = [0.0; 4];
-    let mut i = 0;
-    while i < 4 {
-        values[i] = (signed(codes >> (i as u32 * bits), bits) as f32 + 0.5) * step;
-        i += 1;
-    }
-    put_four(g, values, out, first, n);
+    let n = n as usize;
+    let mut words = [0; TURNS as usize];
+    unroll!(turn < TURNS as usize, of 4, {
+        if turned(g, turn) < n {
+            words[turn] = code(g, bits, codes, turned(g, turn));
+        }
+    });
+    unroll!(turn < TURNS as usize, of 4, {
+        let mut values = [0.0; 4];
+        unroll!(i < 4, of 4, {
+            values[i] = (signed(words[turn] >> (i as u32 * bits), bits) as f32 + 0.5) * step;
+        });
+        put_four(g, values, out, turned(g, turn), n);
+    });
+}
+
+/// The first of the four numbers that a thread has in a turn.
+#[inline(always)]
+fn turned<G: Gpu>(g: G, turn: usize) -> usize {
+    let block = g.block()[0] as usize * (4 * TURNS * THREADS) as usize;
+    block + 4 * (turn * THREADS as usize + g.thread() as usize)
 }

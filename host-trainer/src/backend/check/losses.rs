@@ -49,7 +49,7 @@ fn time<'a, B: Backend>(b: &'a B, random: &mut Random) -> Result<Timed<'a>, Back
 pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
     vec![Case {
         name: "softmax_cross_entropy",
-        kernels: &["softmax_cross_entropy"],
+        kernels: &["softmax_cross_entropy", "softmax_cross_entropy_narrow"],
         check,
         time: Some(|b, random| time(b, random)),
     }]

@@ -6,7 +6,7 @@ use crate::backend::{Backend, BackendError};
 
 const EPSILON: f32 = 1e-3;
 /// Rows and columns: one number, rows that are not aligned, a part of an access, more than what is kept, more rows than warps.
-const SIZES: [[usize; 2]; 6] = [[1, 1], [9, 3], [5, 64], [3, 130], [2, 1030], [17, 1152]];
+const SIZES: [[usize; 2]; 7] = [[1, 1], [9, 3], [77, 20], [5, 64], [3, 130], [2, 1030], [17, 1152]];
 /// Rows and columns that fill a GPU: wide rows and narrow ones.
 const LARGE: [[usize; 2]; 2] = [[1 << 17, 1024], [1 << 21, 64]];
 
@@ -146,13 +146,13 @@ pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
     vec![
         Case {
             name: "layer_norm [131072, 1024]",
-            kernels: &["layer_norm"],
+            kernels: &["layer_norm", "layer_norm_narrow"],
             check: check_layer_norm,
             time: Some(|b, random| time_layer_norm(b, random, 0)),
         },
         Case {
             name: "layer_norm [2097152, 64]",
-            kernels: &["layer_norm"],
+            kernels: &["layer_norm", "layer_norm_narrow"],
             check: check_layer_norm,
             time: Some(|b, random| time_layer_norm(b, random, 1)),
         },

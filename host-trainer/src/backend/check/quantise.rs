@@ -144,13 +144,13 @@ pub(super) fn cases<B: Backend>() -> Vec<Case<B>> {
     vec![
         Case {
             name: "quantise, dequantise",
-            kernels: &["quantise", "dequantise"],
+            kernels: &["quantise_1", "quantise_2", "quantise_4", "quantise_8", "dequantise"],
             check: |b, random| check(b, random, &[(32, 1), (32, 37), (64, 5), (128, 20), (256, 7), (1024, 2)]),
             time: Some(|b, random| time(b, random, Bits::Four)),
         },
         Case {
             name: "quantise to one bit",
-            kernels: &["quantise", "magnitudes", "group_scales", "quantise_by"],
+            kernels: &["quantise_1", "magnitudes", "group_scales", "quantise_by"],
             check: |b, random| {
                 let x = random.floats(4096);
                 let (mut codes, mut scale) = (b.zeros(128)?, b.zeros(1)?);

@@ -3,6 +3,7 @@
 use super::{Cuda, CudaBuffer};
 use crate::backend::losses::check;
 use crate::backend::{BackendError, Losses};
+use ptx::kernels::loss::NARROW;
 use ptx::list::launch;
 
 impl Losses for Cuda {
@@ -22,7 +23,10 @@ impl Losses for Cuda {
         }
         let (logits, targets) = (logits.address(), targets.address());
         let (costs, right, d_logits) = (costs.address(), right.address(), d_logits.address());
-        let loss = launch::softmax_cross_entropy(n as u32, classes as u32, logits, targets, costs, right, d_logits);
+        let narrow = classes <= NARROW as usize;
+        let loss: fn(_, _, _, _, _, _, _) -> _ =
+            if narrow { launch::softmax_cross_entropy_narrow } else { launch::softmax_cross_entropy };
+        let loss = loss(n as u32, classes as u32, logits, targets, costs, right, d_logits);
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&loss) }
     }

@@ -3,7 +3,7 @@
 use super::{Cuda, CudaBuffer};
 use crate::backend::norms::{check_layer, check_layer_back, check_rms};
 use crate::backend::{BackendError, Norms};
-use ptx::kernels::norm::{NARROW, NARROW_PARTS, PARTS};
+use ptx::kernels::norm::{HALF, NARROW, NARROW_PARTS, PARTS};
 use ptx::list::launch;
 
 impl Norms for Cuda {
@@ -20,8 +20,10 @@ impl Norms for Cuda {
         let rows = check_layer(columns, [x.len(), scale.len(), shift.len(), y.len(), moments.len()])?;
         let (x, scale, shift) = (x.address(), scale.address(), shift.address());
         let (y, moments) = (y.address(), moments.address());
+        let narrow = columns <= HALF as usize && columns.is_multiple_of(4);
+        let norm: fn(_, _, _, _, _, _, _, _) -> _ = if narrow { launch::layer_norm_narrow } else { launch::layer_norm };
         // SAFETY: the lengths have been checked.
-        unsafe { self.launch(&launch::layer_norm(rows as u32, columns as u32, epsilon, x, scale, shift, y, moments)) }
+        unsafe { self.launch(&norm(rows as u32, columns as u32, epsilon, x, scale, shift, y, moments)) }
     }
 
     fn layer_norm_back(

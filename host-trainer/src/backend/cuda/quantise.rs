@@ -42,14 +42,19 @@ impl Quantise for Cuda {
         scales: &mut CudaBuffer<f32>,
     ) -> Result<(), BackendError> {
         fits(bits, group, x.len(), codes.len(), scales.len())?;
-        let (n, each, count) = (x.len() as u32, group as u32, bits.count() as u32);
+        let (n, each) = (x.len() as u32, group as u32);
         if group <= PIECE && group.is_power_of_two() {
-            // SAFETY: the lengths have been checked.
-            return unsafe {
-                self.launch(&launch::quantise(n, each, count, x.address(), codes.address(), scales.address()))
+            let quantise: fn(_, _, _, _, _) -> _ = match bits {
+                Bits::One => launch::quantise_1,
+                Bits::Two => launch::quantise_2,
+                Bits::Four => launch::quantise_4,
+                Bits::Eight => launch::quantise_8,
             };
+            // SAFETY: the lengths have been checked.
+            return unsafe { self.launch(&quantise(n, each, x.address(), codes.address(), scales.address())) };
         }
         self.scales(bits, group, x, scales)?;
+        let count = bits.count() as u32;
         // SAFETY: the lengths have been checked.
         unsafe { self.launch(&launch::quantise_by(n, each, count, x.address(), scales.address(), codes.address())) }
     }
