@@ -126,26 +126,25 @@ pub(in crate::tree) fn container(
             let job = if new.len() + old.len() <= SMALL { based } else { plain };
             let encoded = smallest(&Job { old: Some(old), ..job }, &|_, _| {})?;
             let with_base = Header::parse(&encoded.bytes)?.0.base.is_some();
-            let mut alignment = encoded.alignment.clone();
+            let (mut len, mut alignment) = (encoded.bytes.len(), encoded.alignment.clone());
             let is_code = !alignment.address.is_plain();
-            let mut len = encoded.bytes.len();
+            // Whether the best alignment so far was tried with the base model.
+            let mut tried = job.base.is_some();
             keep(encoded, with_base);
             if is_code {
-                if job.base.is_none() {
-                    // The prices that are not the usual ones, for the same addresses.
-                    for costs in PRICES_BINARY[1..].iter().map(at) {
-                        let segments = Aligner::new(old, new, costs).align(&alignment.address, &alignment.segments);
-                        let address = alignment.address.clone();
-                        let again = split(&Alignment { segments, copies: Vec::new(), address });
-                        let encoded = delta(plain, &again)?;
-                        if encoded.bytes.len() < len {
-                            (alignment, len) = (again, encoded.bytes.len());
-                        }
-                        keep(encoded, false);
+                // The prices that are not the usual ones, for the same addresses.
+                for costs in PRICES_BINARY[1..].iter().map(at) {
+                    let segments = Aligner::new(old, new, costs).align(&alignment.address, &alignment.segments);
+                    let address = alignment.address.clone();
+                    let again = split(&Alignment { segments, copies: Vec::new(), address });
+                    let encoded = delta(plain, &again)?;
+                    if encoded.bytes.len() < len {
+                        (alignment, len, tried) = (again, encoded.bytes.len(), false);
                     }
-                    if worth(&alignment, modelled) {
-                        keep(delta(based, &alignment)?, true);
-                    }
+                    keep(encoded, false);
+                }
+                if !tried && worth(&alignment, modelled) {
+                    keep(delta(based, &alignment)?, true);
                 }
                 return best.ok_or(codec_core::Error::Finished);
             }
