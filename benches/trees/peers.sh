@@ -139,7 +139,11 @@ gmcf_wire() (
     server=''
     # shellcheck disable=SC2317,SC2329
     stop() {
-        [ -z "$server" ] || kill "$server" 2>/dev/null || true
+        if [ -n "$server" ]; then
+            kill "$server" 2>/dev/null || true
+            # It may be writing until it has ended.
+            wait "$server" 2>/dev/null || true
+        fi
         rm -rf "$work"
     }
     trap stop EXIT
