@@ -19,7 +19,7 @@ fn spread(row: u32) -> u32 {
 }
 
 /// Starts to copy rows `first` to `first + rows - 1` of `from [len, width]`, bfloat16, into the tile at `to`; zeros beyond the
-/// matrix. `width` is a multiple of 8, at most `8 W`. Rows go where [`spread`] puts them with `SPREAD`. All threads of the block
+/// matrix. `width` is a multiple of 8, at most `8 W`. Rows go where `spread` puts them with `SPREAD`. All threads of the block
 /// share the work.
 #[inline(always)]
 pub unsafe fn stage<G: Gpu, const W: usize, const SPREAD: bool>(
