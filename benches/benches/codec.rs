@@ -161,7 +161,7 @@ fn fitting(criterion: &mut Criterion) {
         bencher.iter(|| {
             let residual = file::residual(&file, None, &options).expect("any file has one");
             let mut candidates = vec![file::stored_memory(&file).expect("any file is one"), residual];
-            let least = shortest(&candidates).map_or(u64::MAX, |best| candidates[best].bytes);
+            let least = shortest(&candidates).map(|best| candidates[best].bytes);
             for dim in DIMS {
                 fit_all(&backend, &[black_box(&file)], dim, |_, rows| {
                     candidates.extend(file::memories(&file, dim, rows, least).expect("memories of this file"));

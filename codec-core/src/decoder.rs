@@ -2,9 +2,10 @@
 
 use crate::Error;
 use crate::container::digest::{Hasher, Id};
-use crate::container::v2::{Header, MAX_HEADER_LEN, Mode, Old};
+use crate::container::v2::{Header, Mode, Old};
 use crate::delta::map::{MapModel, Segment};
 use crate::entropy::RangeDecoder;
+use crate::intake::Intake;
 use crate::neural::{NoBase, Resident};
 use crate::predict::prior::PRIOR;
 use crate::predict::{Files, MAX_STEP, MAX_STEP_BITS, Rebuilder};
@@ -72,17 +73,11 @@ const _: () = assert!(ADDRESS_BYTES <= BUFFER && SEGMENT_BYTES <= BUFFER && UNIT
 #[derive(Debug)]
 pub struct Decoder<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const INDEX: usize, B = NoBase> {
     phase: Phase,
-    header: heapless::Vec<u8, MAX_HEADER_LEN>,
-    /// At most one; not an `Option`, whose `None` need not be zero bits.
-    parsed: heapless::Vec<Header, 1>,
-    /// Bytes of the payload taken so far.
-    taken: u32,
+    intake: Intake,
     coder: RangeDecoder<BUFFER>,
     addresses: AddressCode,
     address: AddressModel,
     rebuilder: Rebuilder<O, WORDS, REWRITES, HISTORY, INDEX, B>,
-    /// Likewise. Of all that was written.
-    digest: heapless::Vec<Hasher, 1>,
     pending: heapless::Vec<u8, MAX_STEP>,
 }
 
@@ -104,14 +99,11 @@ impl<O, const WORDS: usize, const REWRITES: usize, const HISTORY: usize, const I
     pub const fn with_base(old: O, base: B) -> Self {
         Self {
             phase: Phase::Header,
-            header: heapless::Vec::new(),
-            parsed: heapless::Vec::new(),
-            taken: 0,
+            intake: Intake::new(),
             coder: RangeDecoder::new(),
             addresses: AddressCode::zero(),
             address: AddressModel::new(IsaKind::Plain),
             rebuilder: Rebuilder::new(old, base),
-            digest: heapless::Vec::new(),
             pending: heapless::Vec::new(),
         }
     }
@@ -132,7 +124,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
 
     /// The header, once it has been read and accepted.
     pub fn header(&self) -> Option<&Header> {
-        self.parsed.first()
+        self.intake.header()
     }
 
     /// Takes input, yields output. How the two are cut into pieces never changes the result.
@@ -167,17 +159,10 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     /// # Errors
     /// [`Error::Truncated`] when the new file is not complete.
     pub fn finish(&self) -> Result<(), Error> {
-        match (self.phase, self.parsed.first()) {
-            (Phase::Done, _) => Ok(()),
-            (Phase::Failed, _) => Err(Error::Finished),
-            (_, Some(header)) => {
-                let (need, have) = (u64::from(header.payload_len), u64::from(self.taken));
-                Err(Error::Truncated { field: "payload", need, have })
-            }
-            (_, None) => {
-                let (need, have) = (self.header.len() as u64 + 1, self.header.len() as u64);
-                Err(Error::Truncated { field: "header", need, have })
-            }
+        match self.phase {
+            Phase::Done => Ok(()),
+            Phase::Failed => Err(Error::Finished),
+            _ => Err(self.intake.missing()),
         }
     }
 
@@ -195,16 +180,14 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 Phase::Stored => break self.stored(&mut input, output),
                 Phase::Body => break self.body(&mut input, output, single)?,
                 phase => {
-                    if !self.ready(&mut input, piece_bytes(phase)) {
+                    if !self.intake.fill(&mut self.coder, &mut input, piece_bytes(phase)) {
                         break (0, Some(Status::NeedInput));
                     }
                     self.phase = self.prepare(phase)?;
                 }
             }
         };
-        if let Some(digest) = self.digest.first_mut() {
-            digest.update(&output[..written]);
-        }
+        self.intake.rebuilt(&output[..written]);
         let status = match waits_for {
             Some(status) => status,
             None => self.complete()?,
@@ -217,12 +200,11 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
     /// Copies the payload until input or output run out, or (`None`) the file is complete. Says how many bytes.
     #[inline(never)]
     fn stored(&mut self, input: &mut &[u8], output: &mut [u8]) -> (usize, Option<Status>) {
-        let left = (self.payload_len() - self.taken) as usize;
+        let left = self.intake.left() as usize;
         let available: &[u8] = input;
         let n = left.min(available.len()).min(output.len());
         output[..n].copy_from_slice(&available[..n]);
-        *input = &available[n..];
-        self.taken += n as u32;
+        self.intake.take(input, n);
         let waits_for = match left - n {
             0 => None,
             _ if n == available.len() => Some(Status::NeedInput),
@@ -248,7 +230,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             if written == output.len() || single && written > 0 {
                 return Ok((written, Some(Status::NeedOutput)));
             }
-            if !self.ready(input, UNIT_BYTES) {
+            if !self.intake.fill(&mut self.coder, input, UNIT_BYTES) {
                 return Ok((written, Some(Status::NeedInput)));
             }
             let mut word = [0; MAX_STEP];
@@ -271,40 +253,12 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         Ok((written, None))
     }
 
-    fn payload_len(&self) -> u32 {
-        self.parsed.first().map_or(0, |h| h.payload_len)
-    }
-
-    /// Moves input into the coder's buffer; says whether the next `piece` bytes, or all that is left, are there.
-    #[inline]
-    fn ready(&mut self, input: &mut &[u8], piece: usize) -> bool {
-        if self.coder.buffered() >= piece {
-            return true;
-        }
-        let left = self.payload_len() - self.taken;
-        if left == 0 {
-            return true;
-        }
-        let available: &[u8] = input;
-        let n = self.coder.push(&available[..available.len().min(left as usize)]);
-        *input = &available[n..];
-        self.taken += n as u32;
-        n as u32 == left || self.coder.buffered() >= piece
-    }
-
     #[inline(never)]
     fn read_header(&mut self, byte: u8) -> Result<(), Error> {
-        self.header.push(byte).map_err(|_| Error::Corrupt { field: "header" })?;
-        let header = match Header::parse(&self.header) {
-            Ok((header, _)) => header,
-            Err(Error::Truncated { .. }) => return Ok(()),
-            Err(other) => return Err(other),
-        };
+        let Some(header) = self.intake.read(byte)? else { return Ok(()) };
         self.phase = self.open(&header)?;
         self.check_old(&header)?;
-        let full = Error::Corrupt { field: "header" };
-        self.parsed.push(header).map_err(|_| full)?;
-        self.digest.push(Hasher::new()).map_err(|_| full)
+        self.intake.accept(header)
     }
 
     /// Checks budgets and the old image, and sets the tables up.
@@ -347,7 +301,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
             Phase::Stretches { left, regions } => {
                 let end = self.address.stretches().last().map_or(0, Stretch::end);
                 let stretch = self.addresses.code_stretch(&mut self.coder, end, Stretch::ANY)?;
-                let old_len = self.parsed.first().and_then(|h| h.old).map_or(0, |old| old.len);
+                let old_len = self.intake.header().and_then(|h| h.old).map_or(0, |old| old.len);
                 self.address.push_stretch(stretch, old_len)?;
                 Phase::Stretches { left: left - 1, regions }
             }
@@ -370,7 +324,7 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
                 Phase::Segments { left: left - 1 }
             }
             Phase::Prime => {
-                let train = self.parsed.first().is_some_and(|h| h.mode == Mode::Primed);
+                let train = self.intake.header().is_some_and(|h| h.mode == Mode::Primed);
                 self.rebuilder.prime(train)?;
                 Phase::Body
             }
@@ -378,19 +332,10 @@ impl<O: ReadAt, const WORDS: usize, const REWRITES: usize, const HISTORY: usize,
         })
     }
 
-    /// All is written: the payload must be what its writer leaves behind, no byte more, and the digest right.
+    /// All is written.
     #[inline(never)]
     fn complete(&mut self) -> Result<Status, Error> {
-        let (Some(header), Some(digest)) = (self.parsed.first(), self.digest.pop()) else {
-            return Err(Error::Finished);
-        };
-        if self.taken != header.payload_len || !self.coder.ends_as_written() {
-            return Err(Error::Corrupt { field: "payload" });
-        }
-        let found = digest.finish();
-        if found != header.digest {
-            return Err(Error::DigestMismatch { expected: header.digest.old().0, found: found.old().0 });
-        }
+        self.intake.complete(self.coder.ends_as_written())?;
         self.phase = Phase::Done;
         Ok(Status::Done)
     }

@@ -10,6 +10,7 @@ pub mod decoder;
 pub mod delta;
 pub mod entropy;
 pub mod error;
+mod intake;
 pub mod limits;
 pub mod mix;
 pub mod neural;

@@ -3,6 +3,7 @@
 use codec_core::Error;
 use codec_core::decoder::{Rebuild, Status};
 use codec_core::limits::{self, Profile};
+use codec_core::weights_decoder::WeightsDecoder;
 use host_trainer::fit::encode::with_big_stack;
 
 /// Runs `work` with a fresh decoder of `profile` that reads `old`.
@@ -135,6 +136,11 @@ pub fn feed(
 /// Feeds all at once.
 pub fn decode(profile: Profile, old: &[u8], container: &[u8], slot: usize) -> Outcome {
     with_device(profile, old, |device| feed(device, container, slot, || (usize::MAX, usize::MAX), |_| true))
+}
+
+/// As [`decode`], by the decoder of weights.
+pub fn decode_weights(old: &[u8], container: &[u8], slot: usize) -> Outcome {
+    feed(&mut WeightsDecoder::new(old), container, slot, || (usize::MAX, usize::MAX), |_| true)
 }
 
 /// As [`decode`], but stops soon after the first byte that differs from `new`: what its digest must then refuse.

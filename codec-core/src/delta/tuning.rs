@@ -70,7 +70,6 @@ pub struct Said {
     pub code: i32,
 }
 
-const ELEMENTS: [Element; 6] = [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
 const EVEN: u32 = 1 << 15;
 /// Bounds of the probabilities: a decision costs at most 11 bits, and a little for rounding.
 const LEAST: u32 = 32;
@@ -169,9 +168,9 @@ impl WeightCode {
     /// [`Error::Unknown`] (`element`, `adapter`); [`Error::OutOfRange`] (`block_log2`, `bits`) from an encoder only.
     pub fn code_head<C: Coder>(&mut self, coder: &mut C, head: Head) -> Result<Head, Error> {
         coder.account(Part::Adapter);
-        let known = ELEMENTS.iter().position(|element| *element == head.element).unwrap_or(0);
+        let known = Element::ALL.iter().position(|element| *element == head.element).unwrap_or(0);
         let found = plain(coder, known as u32, 3);
-        let Some(&element) = ELEMENTS.get(found as usize) else {
+        let Some(&element) = Element::ALL.get(found as usize) else {
             return Err(Error::Unknown { field: "element", found: found.into() });
         };
         let (kind, number) = match head.adapter {
@@ -412,7 +411,7 @@ mod tests {
     #[test]
     fn every_bit_comes_back() {
         let mut seed = 11;
-        for element in ELEMENTS {
+        for element in Element::ALL {
             let mask = u32::MAX >> (32 - 8 * element.bytes());
             let corners = [0, 1, mask, mask >> 1, (mask >> 1) + 1, 0x7f80_0000 & mask, 0x7c00 & mask];
             for adapter in ADAPTERS {

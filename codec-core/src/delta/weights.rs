@@ -39,6 +39,9 @@ pub enum Element {
 }
 
 impl Element {
+    /// All of them, in the order of their numbers in a file of weights.
+    pub const ALL: [Self; 6] = [Self::I8, Self::I16, Self::I32, Self::F16, Self::Bf16, Self::F32];
+
     /// The element of a version 1 layer. `dominant_scale` is the number of bits of a code; a step `gamma` of zero (its
     /// raw `f32` bits are given) says that the layer keeps floats as they are. Of the two 16-bit floats this names
     /// [`Element::F16`]: their codes are the same.
@@ -290,8 +293,6 @@ mod tests {
     use super::*;
     use crate::container::residue::tests::random;
 
-    const ALL: [Element; 6] = [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
-
     fn round_trips(element: Element, old: u32, new: u32) {
         let difference = element.wrapping_difference(old, new);
         assert_eq!(difference & !element.mask(), 0);
@@ -390,7 +391,7 @@ mod tests {
         let mut seed = 7;
         let mut bytes = |n| (0..n).map(|_| random(&mut seed) as u8).collect::<Vec<u8>>();
         let (old, new) = (bytes(48), bytes(48));
-        for element in ALL {
+        for element in Element::ALL {
             let difference = run(Stream::difference(element), &old, &new, [48, 48, 48]);
             assert_eq!(difference.len(), new.len());
             for a in [1, 2, 3, 5, 48] {
@@ -449,7 +450,7 @@ mod tests {
         let mut rows = 0;
         for row in table.lines().skip(1) {
             let cells: Vec<&str> = row.split_whitespace().collect();
-            let element = *ALL.iter().find(|e| format!("{e:?}").to_lowercase() == cells[0]).unwrap();
+            let element = *Element::ALL.iter().find(|e| format!("{e:?}").to_lowercase() == cells[0]).unwrap();
             let hex = |cell: &str| u32::from_str_radix(cell, 16).unwrap();
             let (old, new) = (hex(cells[1]), hex(cells[2]));
             assert_eq!(element.code(old), cells[3].parse::<i32>().unwrap(), "{row}");

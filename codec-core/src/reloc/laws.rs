@@ -15,6 +15,11 @@ pub(super) struct Template {
     pub bits: u32,
 }
 
+/// Such units.
+pub(super) const fn like(len: usize, mask: u32, bits: u32) -> Template {
+    Template { len, mask, bits }
+}
+
 /// A unit that forms an address together with another one that names the same register.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Half {

@@ -275,12 +275,8 @@ fn rs1(word: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::laws::{Half, Subject, Template, golden};
+    use super::super::laws::{Half, Subject, golden, like};
     use super::*;
-
-    const fn like(len: usize, mask: u32, bits: u32) -> Template {
-        Template { len, mask, bits }
-    }
 
     #[test]
     fn keeps_the_laws() {

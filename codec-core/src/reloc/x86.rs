@@ -66,9 +66,7 @@ impl Isa for X86 {
     }
 
     fn site(&self, window: &Window<'_>, pc: u32) -> Site {
-        let entry = || if pc.is_multiple_of(WORD) { entry(window) } else { None };
-        let held = operand(window, 0).or_else(entry).and_then(|field| field.read(window.u32(0)?, pc));
-        if let Some((kind, target)) = held {
+        if let Some((kind, target)) = field(window, pc).and_then(|field| field.read(window.u32(0)?, pc)) {
             return Site { len: WORD as u8, kind, target };
         }
         let to_boundary = (WORD - pc % WORD) as u8;
@@ -83,8 +81,7 @@ impl Isa for X86 {
         if site.kind == Kind::Plain {
             return window.bits(site.len);
         }
-        let entry = || if new_pc.is_multiple_of(WORD) { entry(window) } else { None };
-        operand(window, 0).or_else(entry)?.write(new_pc, new_target)
+        field(window, new_pc)?.write(new_pc, new_target)
     }
 }
 
@@ -96,6 +93,11 @@ fn is_near(word: u32) -> bool {
 /// Whether the word may say how far an entry of `.eh_frame` lies behind what it has in common with others.
 fn is_common(word: u32) -> bool {
     word.is_multiple_of(WORD) && (1..FARTHEST_COMMON).contains(&word)
+}
+
+/// What the bytes around the window's place say of the word there, at `pc`.
+fn field(window: &Window<'_>, pc: u32) -> Option<Field> {
+    operand(window, 0).or_else(|| if pc.is_multiple_of(WORD) { entry(window) } else { None })
 }
 
 /// What the bytes before `at` say of the word there: the displacement of an instruction.
@@ -171,12 +173,8 @@ fn entry(window: &Window<'_>) -> Option<Field> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::laws::{Subject, Template, golden};
+    use super::super::laws::{Subject, golden, like};
     use super::*;
-
-    const fn like(len: usize, mask: u32, bits: u32) -> Template {
-        Template { len, mask, bits }
-    }
 
     #[test]
     fn keeps_the_laws() {

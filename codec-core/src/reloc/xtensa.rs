@@ -155,12 +155,8 @@ fn literal_base(pc: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::laws::{Subject, Template, golden};
+    use super::super::laws::{Subject, golden, like};
     use super::*;
-
-    const fn like(len: usize, mask: u32, bits: u32) -> Template {
-        Template { len, mask, bits }
-    }
 
     #[test]
     fn keeps_the_laws() {

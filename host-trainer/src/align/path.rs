@@ -24,6 +24,17 @@ pub struct Costs {
     pub far: f32,
 }
 
+/// Prices of an inserted byte and of a segment, and by how much a missed byte costs more than usual.
+pub type Prices = (f32, f32, f32);
+
+impl Costs {
+    /// The usual costs but for these.
+    pub fn at(&(insert, segment, missed): &Prices) -> Self {
+        let usual = Self::default();
+        Self { insert, segment, miss: usual.miss * missed, miss_again: usual.miss_again * missed, ..usual }
+    }
+}
+
 impl Default for Costs {
     fn default() -> Self {
         Self { hit: 0.03, miss: 12.0, miss_again: 6.5, address: 9.0, insert: 5.2, segment: 22.0, far: 8.0 }

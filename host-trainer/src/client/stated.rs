@@ -4,7 +4,7 @@ use update_core::keys::KEY_LEN;
 
 use super::error::ClientError;
 use crate::history::{Brief, Kind, Name, Signed, StatementError, Version};
-use crate::tree::Tree;
+use crate::tree::Digest;
 
 /// What a statement has to be about.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +40,7 @@ impl Expected<'_> {
             return Ok(Stated::Whole(self.read(bytes)?));
         }
         let brief = Brief::parse(bytes)?;
-        if brief.sequence < self.newest {
-            return Err(StatementError::Replayed { found: brief.sequence, seen: self.newest }.into());
-        }
+        StatementError::check_newest(brief.sequence, self.newest)?;
         self.admit(&brief.version, brief.kind)?;
         Ok(Stated::Brief(brief))
     }
@@ -57,12 +55,13 @@ impl Expected<'_> {
         Ok(())
     }
 
-    /// The statement, if `tree` is what it is about. A brief one is signed then.
-    pub(super) fn about(&self, stated: &Stated, tree: &Tree) -> Option<Signed> {
+    /// The statement, if the tree with this root, whose files have `len` bytes, is what it is about. A brief one is signed
+    /// then.
+    pub(super) fn about(&self, stated: &Stated, root: Digest, len: u64) -> Option<Signed> {
         match stated {
-            Stated::Whole(signed) => (signed.statement.digest == tree.root()).then(|| signed.clone()),
+            Stated::Whole(signed) => (signed.statement.digest == root).then(|| signed.clone()),
             Stated::Brief(brief) => {
-                let signed = brief.complete(self.name.clone(), tree.root(), tree.len());
+                let signed = brief.complete(self.name.clone(), root, len);
                 (self.key.is_some() && signed.verify(self.key).is_ok()).then_some(signed)
             }
         }

@@ -166,15 +166,16 @@ pub fn sync(place: &Place, source: &dyn Source, wish: &Wish, watch: &dyn Watch) 
     }
     let current = follows.as_ref().filter(|follows| *follows.name() == wish.name);
     let key = wish.key.or_else(|| current?.key);
+    // A signature tells whether the tree is right that a patch leads to. Without one a digest has to.
+    let brief = key.is_some() && current.is_some_and(|current| !current.packed);
     let seen = place.seen(&wish.name)?;
     // Who names a version may get one that is not the newest.
     let newest = seen.as_ref().filter(|_| wish.version.is_none()).map_or(0, |seen| seen.statement.sequence);
     let expected =
         Expected { name: &wish.name, version: wish.version.as_ref(), newest, key: key.as_ref(), kind: Kind::Tree };
-    let known = seen.iter().chain(current.map(|current| &current.signed)).cloned().collect();
-    let faith = Faith { place, source, wish, watch, expected, current: current.map(|current| &current.signed), known };
-    // A signature tells whether the tree is right that a patch leads to. Without one a digest has to.
-    let stated = faith.ask(key.is_some() && current.is_some_and(|current| !current.packed))?;
+    let current = current.map(|current| &current.signed);
+    let faith = Faith { place, source, wish, watch, expected, current, seen: seen.as_ref() };
+    let stated = faith.ask(brief)?;
 
     let (read, all) = (Cell::new(0), follows.as_ref().map_or(0, |follows| follows.tree.len()));
     let local = Local::read(place.dir(), &|bytes| {
@@ -199,17 +200,18 @@ pub fn sync(place: &Place, source: &dyn Source, wish: &Wish, watch: &dyn Watch) 
         },
     };
     let work = Work { place, wish, watch, expected, local: &local, follows: follows.as_ref(), old: old.as_ref() };
-    let (signed, tree, is_delta) = match work.tree(&stated, &origins) {
+    let (signed, tree, is_delta) = match (work.tree(&stated, &origins), &stated) {
         // Whoever is to blame: the whole statement says what the tree must be.
-        Err(error) if matches!(stated, Stated::Brief(_)) && is_patch(&error) => {
+        (Err(error), Stated::Brief(_)) if is_patch(&error) => {
             watch.note(&format!("note: {error}; the whole statement is asked for"));
             work.tree(&faith.ask(false)?, &origins)?
         }
-        known => known?,
+        (Ok(known), Stated::Brief(_)) => {
+            faith.believe(&known.0)?;
+            known
+        }
+        (known, _) => known?,
     };
-    if matches!(stated, Stated::Brief(_)) {
-        faith.believe(&signed)?;
-    }
     watch.step(Step::Known)?;
 
     if wish.symlinks == Symlinks::Refuse
@@ -238,13 +240,18 @@ struct Faith<'a> {
     wish: &'a Wish,
     watch: &'a dyn Watch,
     expected: Expected<'a>,
-    /// About the version in use.
+    /// About the version in use, if it is one of the name's.
     current: Option<&'a Signed>,
-    /// Statements about the name that were believed.
-    known: Vec<Signed>,
+    /// The newest about the name that was believed.
+    seen: Option<&'a Signed>,
 }
 
 impl Faith<'_> {
+    /// Statements about the name that were believed.
+    fn known(&self) -> impl Iterator<Item = &Signed> {
+        self.seen.into_iter().chain(self.current)
+    }
+
     /// Asks for the statement; one that is whole, or that is known already, is believed.
     fn ask(&self, brief: bool) -> Result<Stated, ClientError> {
         let Expected { name, version, key, .. } = self.expected;
@@ -256,7 +263,7 @@ impl Faith<'_> {
         }
         let whole = match &stated {
             Stated::Whole(signed) => Some(signed.clone()),
-            Stated::Brief(brief) => self.known.iter().find_map(|known| {
+            Stated::Brief(brief) => self.known().find_map(|known| {
                 let signed = brief.complete(name.clone(), known.statement.digest, known.statement.len);
                 (signed.statement == known.statement && signed.verify(key).is_ok()).then_some(signed)
             }),
@@ -270,8 +277,8 @@ impl Faith<'_> {
     /// Believes what is signed, unless something else was signed under its number.
     fn believe(&self, signed: &Signed) -> Result<(), ClientError> {
         let said = &signed.statement;
-        let same = |known: &&Signed| known.statement.sequence == said.sequence;
-        if self.known.iter().filter(same).any(|known| known.statement != *said) {
+        let other = |known: &Signed| known.statement.sequence == said.sequence && known.statement != *said;
+        if self.known().any(other) {
             return Err(ClientError::Contradiction { sequence: said.sequence });
         }
         ClientError::check("all files of the version", said.len, self.wish.max_size)?;
@@ -300,16 +307,19 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The tree that was signed, and whether what led to it depends on what is here.
+    /// The statement, the tree that it is about, and whether what led to it depends on what is here.
     fn tree(&self, stated: &Stated, origins: &Origins<'_>) -> Result<(Signed, Tree, bool), ClientError> {
-        let about = |tree: Tree| Some((self.expected.about(stated, &tree)?, tree, true));
-        if let Some(held) = self.follows.and_then(|follows| about(follows.tree.clone())) {
-            return Ok(held);
+        if let Some(follows) = self.follows
+            && let Some(signed) = self.expected.about(stated, follows.signed.statement.digest, follows.tree.len())
+        {
+            return Ok((signed, follows.tree.clone(), true));
         }
         // A process that was killed may have come this far.
         let target = self.place.target();
-        if let Some(known) = fs::read(&target).ok().and_then(|bytes| about(Tree::parse(&bytes).ok()?)) {
-            return Ok(known);
+        if let Some(tree) = fs::read(&target).ok().and_then(|bytes| Tree::parse(&bytes).ok())
+            && let Some(signed) = self.expected.about(stated, tree.root(), tree.len())
+        {
+            return Ok((signed, tree, true));
         }
         let (signed, tree, is_delta) = match (self.patched(stated, origins), stated) {
             (Err(error), Stated::Whole(signed)) if is_patch(&error) => {
@@ -326,7 +336,7 @@ impl Work<'_> {
         Ok((signed, tree, is_delta))
     }
 
-    /// The tree that a patch leads to; its contents are then kept.
+    /// Likewise, where a patch leads to the tree; its contents are then kept.
     fn patched(&self, stated: &Stated, origins: &Origins<'_>) -> Result<(Signed, Tree, bool), ClientError> {
         let progress = |done, all| self.watch.progress("receiving", done, all);
         let (len, digest) = match stated {
@@ -355,11 +365,14 @@ impl Work<'_> {
         self.watch.progress("applying", 0, 1);
         let applied = patch::apply(&bytes, from, &mut keeper, &limits).map_err(unwrapped);
         let found = match applied {
-            Ok(tree) => match (self.expected.about(stated, &tree), digest) {
-                (Some(signed), _) => return Ok((signed, tree, old.is_some())),
-                (None, Some(expected)) => ClientError::WrongDigest { what: "the folder", expected, found: tree.root() },
-                (None, None) => StatementError::WrongSignature.into(),
-            },
+            Ok(tree) => {
+                let found = tree.root();
+                match (self.expected.about(stated, found, tree.len()), digest) {
+                    (Some(signed), _) => return Ok((signed, tree, old.is_some())),
+                    (None, Some(expected)) => ClientError::WrongDigest { what: "the folder", expected, found },
+                    (None, None) => StatementError::WrongSignature.into(),
+                }
+            }
             Err(error) => error,
         };
         if is_patch(&found) {

@@ -80,30 +80,30 @@ pub fn stored_memory(new: &[u8]) -> Result<Candidate, CodecError> {
     })
 }
 
-/// A position memory as a file of version 1, where it may be shorter than `shortest` bytes.
+/// A position memory as a file of version 1, where it may be shorter than `shortest` bytes, if there is such a file already.
 ///
 /// # Errors
 /// Those of the format, but for memories that do not say the file or repeat themselves more than a reader takes: their
 /// candidate costs its codes, and has no container.
-pub fn memory(new: &[u8], codes: &Codes, shortest: u64) -> Result<Candidate, CodecError> {
+pub fn memory(new: &[u8], codes: &Codes, shortest: Option<u64>) -> Result<Candidate, CodecError> {
     let (dim, bits) = (codes.dim, codes.bits);
-    let quick_len = position_memory_quick_len(&codes.codes, dim, bits, new.len() as u32)?;
-    let quick = quick_len > shortest.saturating_mul(HOPELESS);
+    // Its length, where it is hopeless.
+    let quick = match shortest {
+        Some(shortest) => Some(position_memory_quick_len(&codes.codes, dim, bits, new.len() as u32)?)
+            .filter(|len| *len > shortest.saturating_mul(HOPELESS)),
+        None => None,
+    };
     let name = format!("memory {dim} x {bits} bit{}", if bits == 1 { "" } else { "s" });
     let candidate = |container: Option<Vec<u8>>| Candidate {
         name,
-        bytes: match &container {
-            Some(file) => file.len() as u64,
-            None if quick => quick_len,
-            None => codes.packed_len(),
-        },
-        quick,
+        bytes: container.as_ref().map(|file| file.len() as u64).or(quick).unwrap_or_else(|| codes.packed_len()),
+        quick: quick.is_some(),
         codes: Some(codes.packed_len()),
         // What was written has been read back.
         exact: container.is_some() || codes.says(new),
         container,
     };
-    if quick {
+    if quick.is_some() {
         return Ok(candidate(None));
     }
     match position_memory(&codes.codes, None, dim, bits, codes.step(), new) {
@@ -117,7 +117,7 @@ pub fn memory(new: &[u8], codes: &Codes, shortest: u64) -> Result<Candidate, Cod
 ///
 /// # Errors
 /// Those of [`memory`].
-pub fn memories(new: &[u8], dim: u32, rows: &[f32], shortest: u64) -> Result<Vec<Candidate>, CodecError> {
+pub fn memories(new: &[u8], dim: u32, rows: &[f32], shortest: Option<u64>) -> Result<Vec<Candidate>, CodecError> {
     BITS.iter().map(|bits| memory(new, &Codes::new(rows, dim, *bits), shortest)).collect()
 }
 

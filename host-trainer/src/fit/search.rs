@@ -2,7 +2,8 @@
 
 use super::encode::{Encoded, Job, encode, stored};
 use super::isa;
-use crate::align::{Aligner, Alignment, path::Costs};
+use crate::align::path::{Costs, Prices};
+use crate::align::{Aligner, Alignment};
 use codec_core::Error;
 use codec_core::entropy::range::Part;
 use codec_core::limits::Profile;
@@ -20,15 +21,15 @@ const PRIME_ABOVE: usize = 32;
 const PRICED_ONCE: usize = 64 << 10;
 /// Prices of an inserted byte and of a segment, and by how much a missed byte costs more, for text: a model, or
 /// what is repeated, often says it in less than a segment takes.
-const TEXT_PRICES: [(f32, f32, f32); 6] =
+const TEXT_PRICES: [Prices; 6] =
     [(1.5, 34.0, 1.0), (1.5, 60.0, 2.0), (2.5, 34.0, 2.0), (2.5, 22.0, 1.0), (3.5, 34.0, 1.0), (5.2, 30.0, 1.0)];
 
 /// Told of each candidate as it is started: (done, in all, as far as known).
 pub type Watch<'a> = &'a dyn Fn(u64, u64);
 
 /// The candidates' alignments for readers of `profile`, all segments in the map, however many.
-pub fn alignments(old: &[u8], new: &[u8], costs: Costs, profile: Profile) -> Vec<Alignment> {
-    let mut aligner = Aligner::new(old, new, costs);
+pub fn alignments(old: &[u8], new: &[u8], profile: Profile) -> Vec<Alignment> {
+    let mut aligner = Aligner::new(old, new, Costs::default());
     let mut candidates = isa::candidates(old, new, &aligner.plain(), profile);
     candidates.push(AddressModel::new(IsaKind::Plain));
     let mut found: Vec<Alignment> = Vec::new();
@@ -47,10 +48,7 @@ pub fn alignments(old: &[u8], new: &[u8], costs: Costs, profile: Profile) -> Vec
 fn others(old: &[u8], job: &Job<'_>) -> impl Iterator<Item = Alignment> {
     let segments = job.profile.parameters().segments as usize;
     let prices = if job.new.len() <= PRICED_ONCE { &TEXT_PRICES[..] } else { &[] };
-    prices.iter().map(move |(insert, segment, missed)| {
-        let usual = Costs::default();
-        let (miss, miss_again) = (usual.miss * missed, usual.miss_again * missed);
-        let costs = Costs { insert: *insert, segment: *segment, miss, miss_again, ..usual };
+    prices.iter().map(Costs::at).map(move |costs| {
         let plain = AddressModel::new(IsaKind::Plain);
         Aligner::new(old, job.new, costs).find(&plain, 0).split(segments, LEAST_MAPPED)
     })
@@ -98,7 +96,7 @@ fn without_base(job: &Job<'_>, watch: Watch<'_>) -> Result<Encoded, Error> {
         None => keep(encode(job, &nothing, false)?),
         Some(old) => {
             watch(0, 0);
-            let candidates = alignments(old, job.new, Costs::default(), job.profile);
+            let candidates = alignments(old, job.new, job.profile);
             let all = candidates.len() as u64 + 1;
             let mut delta: Option<Encoded> = None;
             for (i, alignment) in candidates.iter().enumerate() {

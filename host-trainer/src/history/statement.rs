@@ -111,6 +111,13 @@ impl fmt::Display for StatementError {
 
 impl std::error::Error for StatementError {}
 
+impl StatementError {
+    /// Refuses number `found` of a statement where number `seen` has been seen.
+    pub(crate) fn check_newest(found: u64, seen: u64) -> Result<(), Self> {
+        if found < seen { Err(Self::Replayed { found, seen }) } else { Ok(()) }
+    }
+}
+
 impl Signed {
     /// `statement`, signed if there is a key.
     pub fn new(statement: Statement, key: Option<&SecretKey>) -> Self {
@@ -158,10 +165,7 @@ impl Signed {
         if self.statement.name != *name {
             return Err(StatementError::OtherName { wanted: name.clone(), found: self.statement.name.clone() });
         }
-        if self.statement.sequence < seen {
-            return Err(StatementError::Replayed { found: self.statement.sequence, seen });
-        }
-        Ok(())
+        StatementError::check_newest(self.statement.sequence, seen)
     }
 }
 

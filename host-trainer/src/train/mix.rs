@@ -157,7 +157,7 @@ pub(super) fn train(examples: &[Example], epochs: usize, watch: &dyn Fn(Step)) -
             choices.push(vec![Alignment::default()]);
             continue;
         };
-        let found = alignments(old, &example.new, crate::align::path::Costs::default(), Profile::Small);
+        let found = alignments(old, &example.new, Profile::Small);
         choices.push(found.iter().map(|a| a.split(segments, LEAST_MAPPED)).collect::<Vec<_>>());
     }
     let start = untrained();

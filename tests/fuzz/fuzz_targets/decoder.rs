@@ -8,10 +8,9 @@
 use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode};
 use codec_core::limits::Profile;
-use codec_core::weights_decoder::WeightsDecoder;
 use libfuzzer_sys::fuzz_target;
 use tests::craft::{container, delta};
-use tests::device::{End, decode, feed};
+use tests::device::{End, decode, decode_weights};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((&[choice, old_len, new_len], rest)) = bytes.split_first_chunk() else { return };
@@ -28,8 +27,7 @@ fuzz_target!(|bytes: &[u8]| {
     let outcome = if choice >> 4 == 1 {
         let (profile, new_len) = (Profile::Tiny, old.len() as u32);
         let header = Header { profile, new_len, mode: Mode::Weights, ..delta(profile, old, &[]) };
-        let all = || (usize::MAX, usize::MAX);
-        feed(&mut WeightsDecoder::new(old), &container(header, payload), old.len(), all, |_| true)
+        decode_weights(old, &container(header, payload), old.len())
     } else {
         decode(profile, old, &container(header, payload), new_len as usize)
     };

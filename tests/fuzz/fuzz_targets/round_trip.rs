@@ -13,7 +13,6 @@ use libfuzzer_sys::fuzz_target;
 use tests::data::options;
 use tests::device::decode;
 
-const ELEMENTS: [Element; 6] = [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
 const ADAPTERS: [Adapter; 3] = [Adapter::None, Adapter::Bitdelta { block_log2: 3 }, Adapter::Sparse { bits: 4 }];
 
 fuzz_target!(|bytes: &[u8]| {
@@ -25,7 +24,7 @@ fuzz_target!(|bytes: &[u8]| {
     let old = (choice >> 7 == 0).then_some(old);
 
     if let Some(old) = old.filter(|old| old.len() == new.len()) {
-        let element = ELEMENTS[usize::from(choice >> 2) % ELEMENTS.len()];
+        let element = Element::ALL[usize::from(choice >> 2) % Element::ALL.len()];
         for adapter in ADAPTERS {
             let container = encode(&new, old, Head { element, adapter }).expect("files of one length").bytes;
             assert!(apply(&[&container], Some(old)).expect("what was written is accepted") == new);

@@ -12,12 +12,11 @@ use codec_core::container::digest::Id;
 use codec_core::container::v2::{Header, Mode, Old};
 use codec_core::delta::tuning::{Adapter, Head};
 use codec_core::delta::weights::Element;
-use codec_core::weights_decoder::WeightsDecoder;
 use host_trainer::codec::{Format, Profile, apply, compress};
 use host_trainer::fit::weights::encode;
 use host_trainer::layered::position_memory;
 use tests::data::{folder, options};
-use tests::device::{decode, feed};
+use tests::device::{decode, decode_weights};
 use tests::memory::{memorise, projection};
 
 /// How a container is made.
@@ -140,10 +139,7 @@ fn vectors_are_read() {
             Made::Compressed(Format::V2, _) => {
                 decode(Header::parse(&container).unwrap().0.profile, &old, &container, new.len())
             }
-            Made::Tuned(..) => {
-                let all = || (usize::MAX, usize::MAX);
-                feed(&mut WeightsDecoder::new(&old[..]), &container, new.len(), all, |_| true)
-            }
+            Made::Tuned(..) => decode_weights(&old, &container, new.len()),
             // For hosts.
             Made::Compressed(Format::V1, _) | Made::Memorised(..) => continue,
         };

@@ -1,7 +1,6 @@
 //! Images that hold code for more than one instruction set, as those of a chip with two kinds of core do.
 
 use codec_core::predict::prior::PRIOR;
-use host_trainer::align::path::Costs;
 use host_trainer::codec::{Format, Profile, apply, compress, inspect};
 use host_trainer::fit::encode::{Job, encode, with_big_stack};
 use host_trainer::fit::search::{LEAST_MAPPED, alignments};
@@ -43,7 +42,7 @@ fn mixes(pairs: [&Pair; 2], names: [&str; 2]) {
 /// Bytes of the smallest update that reads all of the image with one instruction set.
 fn best_single(old: &[u8], new: &[u8]) -> usize {
     let job = Job { new, old: Some(old), profile: Profile::Small, prior: PRIOR, base: None };
-    let sizes = alignments(old, new, Costs::default(), Profile::Small)
+    let sizes = alignments(old, new, Profile::Small)
         .into_iter()
         .filter(|found| found.address.stretches().is_empty())
         .map(|found| found.split(Profile::Small.parameters().segments as usize, LEAST_MAPPED))

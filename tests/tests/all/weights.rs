@@ -13,13 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use tests::data::{noise, options};
-use tests::device::{Cut, End, Outcome, SLACK, decode, feed};
-
-const ELEMENTS: [Element; 6] = [Element::I8, Element::I16, Element::I32, Element::F16, Element::Bf16, Element::F32];
-
-fn read(old: &[u8], container: &[u8], slot: usize) -> Outcome {
-    feed(&mut WeightsDecoder::new(old), container, slot, || (usize::MAX, usize::MAX), |_| true)
-}
+use tests::device::{Cut, End, SLACK, decode, decode_weights, feed};
 
 /// Two versions of weights: every third differs by little, a few by much.
 fn versions(len: usize, seed: u64) -> (Vec<u8>, Vec<u8>) {
@@ -43,7 +37,7 @@ fn adapter() -> impl Strategy<Value = Adapter> {
 }
 
 fn head() -> impl Strategy<Value = Head> {
-    (select(&ELEMENTS[..]), adapter()).prop_map(|(element, adapter)| Head { element, adapter })
+    (select(&Element::ALL[..]), adapter()).prop_map(|(element, adapter)| Head { element, adapter })
 }
 
 proptest! {
@@ -76,7 +70,7 @@ proptest! {
     ) {
         let payload = [payload, vec![end]].concat();
         let container = [&header(&old, &old, payload.len())[..], &payload].concat();
-        match read(&old, &container, old.len() + SLACK).end {
+        match decode_weights(&old, &container, old.len() + SLACK).end {
             End::Refused(error) => prop_assert_ne!(error, Error::Finished),
             End::Done { left } => prop_assert_eq!(left, 0, "the digest was right"),
             end => prop_assert!(false, "{end:?}"),
@@ -111,7 +105,7 @@ fn the_example_of_the_format() {
     let container = encode(&new, &old, Head { element: Element::I8, adapter: Adapter::None }).unwrap().bytes;
     let hex: Vec<String> = container.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(example(), container, "{}", hex.join(" "));
-    assert_eq!(read(&old, &example(), new.len()).accepted(), Some(&new[..]));
+    assert_eq!(decode_weights(&old, &example(), new.len()).accepted(), Some(&new[..]));
 }
 
 /// Every cut of input and output of a small file, one after the other.
@@ -129,7 +123,7 @@ fn every_split_of_input_and_output() {
         }
     }
     for len in 0..container.len() {
-        let error = read(&old, &container[..len], new.len()).refusal();
+        let error = decode_weights(&old, &container[..len], new.len()).refusal();
         assert!(matches!(error, Error::Truncated { .. }), "{len} bytes: {error}");
     }
 }
@@ -142,13 +136,13 @@ fn no_flipped_bit_is_accepted() {
         for bit in 0..8 * container.len() {
             let mut flipped = container.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            match read(&old, &flipped, new.len() + SLACK).end {
+            match decode_weights(&old, &flipped, new.len() + SLACK).end {
                 End::Refused(error) => assert_ne!(error, Error::Finished, "bit {bit}"),
                 end => panic!("bit {bit}: {end:?}"),
             }
         }
         let longer = [&container[..], &[1]].concat();
-        assert_eq!(read(&old, &longer, new.len()).end, End::Done { left: 1 });
+        assert_eq!(decode_weights(&old, &longer, new.len()).end, End::Done { left: 1 });
         assert!(apply(&[&longer], Some(&old)).is_err());
     }
 }
@@ -157,16 +151,16 @@ fn no_flipped_bit_is_accepted() {
 fn old_files_and_decoders_that_are_others_are_refused() {
     let (old, new) = versions(99, 3);
     let container = shortest(&new, &old, Element::I8).unwrap().bytes;
-    assert_eq!(read(&[], &container, 99).refusal(), Error::OldMissing);
-    assert!(matches!(read(&new, &container, 99).refusal(), Error::WrongOld { .. }));
-    assert!(matches!(read(&old[..50], &container, 99).refusal(), Error::Storage { .. }));
+    assert_eq!(decode_weights(&[], &container, 99).refusal(), Error::OldMissing);
+    assert!(matches!(decode_weights(&new, &container, 99).refusal(), Error::WrongOld { .. }));
+    assert!(matches!(decode_weights(&old[..50], &container, 99).refusal(), Error::Storage { .. }));
     assert_eq!(apply(&[&container], None), Err(CodecError::Refused(Error::OldMissing)));
     let weights = Error::Unknown { field: "mode", found: Mode::Weights as u64 };
     for profile in Profile::ALL {
         assert_eq!(decode(profile, &old, &container, 99).refusal(), weights);
     }
     let plain = host_trainer::codec::compress(&new, Some(&old), &options(Profile::Tiny, Format::V2)).unwrap().bytes;
-    assert!(matches!(read(&old, &plain, 99).refusal(), Error::Unknown { field: "mode", .. }));
+    assert!(matches!(decode_weights(&old, &plain, 99).refusal(), Error::Unknown { field: "mode", .. }));
 }
 
 /// Weights are a coded delta of equal lengths, for every profile, and nothing else.

@@ -1,7 +1,6 @@
 //! Code for x86-64, which only gateways and hosts know.
 
 use codec_core::predict::prior::PRIOR;
-use host_trainer::align::path::Costs;
 use host_trainer::codec::{Format, Profile, compress, inspect};
 use host_trainer::fit::encode::{Job, encode, with_big_stack};
 use host_trainer::fit::search::{LEAST_MAPPED, alignments};
@@ -29,7 +28,7 @@ fn a_shared_library_is_relocated_for_hosts_and_for_nobody_else() {
     // What the sets for devices make of it, with all that a host has.
     let job = Job { new: &new, old: Some(&old), profile: Profile::Host, prior: PRIOR, base: None };
     let most = Profile::Host.parameters().segments as usize;
-    let without = alignments(&old, &new, Costs::default(), Profile::Small)
+    let without = alignments(&old, &new, Profile::Small)
         .into_iter()
         .map(|found| found.split(most, LEAST_MAPPED))
         .map(|found| with_big_stack(|| encode(&job, &found, true)).unwrap().bytes.len());

@@ -85,7 +85,7 @@ impl Work for Memories<'_> {
         let bytes = |files: &[Vec<u8>]| -> Result<Result<u64, CodecError>, BackendError> {
             let mut sum = Ok(0);
             fit_all(backend, files, 8, |i, rows| {
-                let memory = file::memory(&files[i], &Codes::new(rows, 8, 1), u64::MAX);
+                let memory = file::memory(&files[i], &Codes::new(rows, 8, 1), None);
                 sum = sum.clone().and_then(|sum| Ok(sum + memory?.bytes));
             })?;
             Ok(sum)

@@ -73,7 +73,7 @@ pub(super) fn run(args: &FitArgs) -> Result<(), CliError> {
         candidates.extend(file::adapters(family, &step).map_err(CodecError::from).map_err(fit())?);
     }
     let dims = if new.is_empty() || new.len() > MOST_FITTED { &[][..] } else { &DIMS };
-    let least = shortest(&candidates).map_or(u64::MAX, |best| candidates[best].bytes);
+    let least = shortest(&candidates).map(|best| candidates[best].bytes);
     let work = Memories { new: &new, dims, shortest: least, step: &step };
     let place = format!("fit position memories to {name}");
     let (backend, memories) = backend::run(args.backend, args.threads.into(), &place, work)?.map_err(fit())?;
@@ -102,7 +102,7 @@ struct Memories<'a> {
     new: &'a [u8],
     dims: &'a [u32],
     /// Bytes of the shortest file so far.
-    shortest: u64,
+    shortest: Option<u64>,
     step: &'a (dyn Fn(&str, u64, u64) + Sync),
 }
 

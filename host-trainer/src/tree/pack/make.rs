@@ -85,7 +85,7 @@ pub fn make(tree: &Tree, contents: &dyn Contents, options: &Options) -> Result<V
         .map_err(|_| PackError::Corrupt { field: "index", what: "it cannot be written" })?;
     PackError::check("index", index.len() as u64, MAX_INDEX)?;
     let small = resident.filter(|_| index.len() as u64 <= MODELLED / 16);
-    let index = container(&index, &[], small, usize::MAX, 0)?.0.bytes;
+    let index = container(&index, &[], small, usize::MAX, false)?.0.bytes;
     let mut bytes = Vec::with_capacity(HEADER_LEN as usize + index.len());
     bytes.extend_from_slice(&MAGIC);
     bytes.push(VERSION);
@@ -165,7 +165,7 @@ fn blocks(
 ) -> Result<(Stored, Vec<u8>), PackError> {
     let (mut stored, mut bytes) = (Stored::default(), Vec::new());
     for block in content.chunks(1 << block_log2) {
-        let container = container(block, old, base, usize::MAX, 0)?.0.bytes;
+        let container = container(block, old, base, usize::MAX, false)?.0.bytes;
         stored.blocks.push(container.len() as u32);
         bytes.extend_from_slice(&container);
     }

@@ -6,11 +6,11 @@ use codec_core::predict::prior::PRIOR;
 use codec_core::reloc::IsaKind;
 use codec_core::reloc::address::AddressModel;
 
+use super::Options;
 use super::error::PatchError;
 use super::group::is_text;
 use super::plan::mode;
-use super::{GROUP, Options};
-use crate::align::path::{Costs, Scene};
+use crate::align::path::{Costs, Prices, Scene};
 use crate::align::suffix::SuffixIndex;
 use crate::align::{Aligner, Alignment};
 use crate::base::{Resident, Shipped};
@@ -20,17 +20,15 @@ use crate::fit::search::{LEAST_MAPPED, smallest};
 
 /// Prices of an inserted byte and of a segment, and by how much a missed byte costs more. Text is said in fewer bytes by a
 /// model than by many small segments, the more so the more often the same is inserted.
-const PRICES: [(f32, f32, f32); 5] =
+const PRICES: [Prices; 5] =
     [(2.5, 100.0, 3.0), (1.0, 100.0, 3.0), (0.7, 60.0, 2.0), (1.5, 34.0, 1.0), (5.2, 22.0, 1.0)];
 /// Longer parts are aligned at fewer of them, and longer binaries at those of code.
 const LONG: usize = 1 << 20;
-const PRICES_LONG: [(f32, f32, f32); 3] = [(1.0, 100.0, 3.0), (1.5, 34.0, 1.0), (5.2, 22.0, 1.0)];
-const PRICES_BINARY: [(f32, f32, f32); 2] = [(5.2, 22.0, 1.0), (2.5, 34.0, 1.0)];
+const PRICES_LONG: [Prices; 3] = [(1.0, 100.0, 3.0), (1.5, 34.0, 1.0), (5.2, 22.0, 1.0)];
+const PRICES_BINARY: [Prices; 2] = [(5.2, 22.0, 1.0), (2.5, 34.0, 1.0)];
 /// So many of the shortest are tried with the base model, too; all but the first only where little is inserted.
 const WITH_BASE: usize = 2;
-/// Binaries up to so many bytes, old ones included, are searched for instruction sets and link addresses: all of them.
-const CODE: usize = 2 * GROUP as usize;
-/// Those up to so many are tried with the base model however much is inserted.
+/// Binaries up to so many bytes, old ones included, are tried with the base model however much is inserted.
 const SMALL: usize = 4 << 20;
 
 /// Where more bytes than this are inserted, only the shortest is tried with the base model.
@@ -58,19 +56,13 @@ impl From<Encoded> for Coded {
     }
 }
 
-/// Costs at these prices.
-fn at(&(insert, segment, missed): &(f32, f32, f32)) -> Costs {
-    let usual = Costs::default();
-    Costs { insert, segment, miss: usual.miss * missed, miss_again: usual.miss_again * missed, ..usual }
-}
-
 /// What is best in a map, the rest among copies.
 fn split(alignment: &Alignment) -> Alignment {
     alignment.split(Profile::Host.parameters().segments as usize, LEAST_MAPPED)
 }
 
 /// Segments of `new` over `old` as plain bytes, at each of the prices.
-fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignment> {
+fn alignments(old: &[u8], new: &[u8], prices: &[Prices]) -> Vec<Alignment> {
     let index = SuffixIndex::new(old);
     let (old_targets, new_targets) = (vec![None; old.len()], vec![None; new.len()]);
     let segments = |costs: Costs| -> Vec<Segment> {
@@ -78,7 +70,7 @@ fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignme
     };
     let address = AddressModel::new(IsaKind::Plain);
     let mut found: Vec<Alignment> = Vec::new();
-    for segments in prices.iter().map(at).map(segments) {
+    for segments in prices.iter().map(Costs::at).map(segments) {
         if found.iter().all(|other| other.segments != segments) {
             found.push(Alignment { segments, copies: Vec::new(), address: address.clone() });
         }
@@ -89,7 +81,7 @@ fn alignments(old: &[u8], new: &[u8], prices: &[(f32, f32, f32)]) -> Vec<Alignme
 /// Codes `new` against `old`, or alone where there is none, without a header.
 pub(super) fn shortest(new: &[u8], old: &[u8], options: &Options) -> Result<Coded, PatchError> {
     let resident = options.base.map(Shipped::open).transpose()?;
-    let (encoded, with_base) = container(new, old, resident, options.modelled, CODE)?;
+    let (encoded, with_base) = container(new, old, resident, options.modelled, true)?;
     let mut coded = Coded::from(encoded);
     if with_base && coded.mode == mode::CODED {
         coded.mode = mode::BASE;
@@ -98,14 +90,14 @@ pub(super) fn shortest(new: &[u8], old: &[u8], options: &Options) -> Result<Code
 }
 
 /// The shortest container for `new` against `old`, which is empty where there is none, and whether it takes the base
-/// model: it is asked where at most `modelled` bytes are inserted. Binaries up to `code` bytes, old ones included, are
-/// searched for instruction sets and link addresses.
+/// model: it is asked where at most `modelled` bytes are inserted. With `code`, binaries are searched for instruction sets and
+/// link addresses.
 pub(in crate::tree) fn container(
     new: &[u8],
     old: &[u8],
     resident: Option<Resident<'_>>,
     modelled: usize,
-    code: usize,
+    code: bool,
 ) -> Result<(Encoded, bool), codec_core::Error> {
     let plain = Job { new, old: None, profile: Profile::Host, prior: PRIOR, base: None };
     let based = Job { base: resident, ..plain };
@@ -122,7 +114,7 @@ pub(in crate::tree) fn container(
                 best = Some((encoded, with_base));
             }
         };
-        if !is_text(new) && !old.is_empty() && new.len() + old.len() <= code {
+        if code && !is_text(new) && !old.is_empty() {
             let job = if new.len() + old.len() <= SMALL { based } else { plain };
             let encoded = smallest(&Job { old: Some(old), ..job }, &|_, _| {})?;
             let with_base = Header::parse(&encoded.bytes)?.0.base.is_some();
@@ -133,7 +125,7 @@ pub(in crate::tree) fn container(
             keep(encoded, with_base);
             if is_code {
                 // The prices that are not the usual ones, for the same addresses.
-                for costs in PRICES_BINARY[1..].iter().map(at) {
+                for costs in PRICES_BINARY[1..].iter().map(Costs::at) {
                     let segments = Aligner::new(old, new, costs).align(&alignment.address, &alignment.segments);
                     let address = alignment.address.clone();
                     let again = split(&Alignment { segments, copies: Vec::new(), address });
