@@ -13,7 +13,7 @@
 
 use core::f32::consts::{LN_2, LOG2_E};
 
-use super::tile::{registers_by_columns, rows_by_rows, stage, stride};
+use super::tile::{registers_by_columns, rows_by_rows, stage, stage_two, stride};
 use crate::gpu::Gpu;
 
 mod back;
@@ -212,8 +212,7 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
     let mut keys = queries(W) * stride(W);
     let values = keys_and_values(W) / 2;
     stage::<G, W, false>(g, 0, queries(W), q, first, len, width);
-    stage::<G, W, true>(g, keys, 8 * KEYS as u32, k, 0, len, width);
-    stage::<G, W, true>(g, keys + values, 8 * KEYS as u32, v, 0, len, width);
+    stage_two::<G, W, true>(g, keys, 8 * KEYS as u32, [k, v], 0, len, width);
     g.end_copies();
     let mut drawn = [[[0.0f32; 4]; W]; M];
     let (mut highest, mut sums) = ([[f32::NEG_INFINITY; 2]; M], [[0.0f32; 2]; M]);
@@ -226,8 +225,7 @@ unsafe fn forward<G: Gpu, const W: usize, const M: usize>(
         key += 8 * KEYS as u32;
         let next = 2 * queries(W) * stride(W) + keys_and_values(W) - keys;
         if key < end {
-            stage::<G, W, true>(g, next, 8 * KEYS as u32, k, key, len, width);
-            stage::<G, W, true>(g, next + values, 8 * KEYS as u32, v, key, len, width);
+            stage_two::<G, W, true>(g, next, 8 * KEYS as u32, [k, v], key, len, width);
         }
         g.end_copies();
         rows_by_rows::<G, W, M, KEYS>(g, mine * stride(W), keys, &mut scores);

@@ -113,11 +113,7 @@ pub unsafe fn layer_norm_narrow<G: Gpu>(
         let squares = half_sum(g, square_distance(g, kept[i], mean, left, 0.0));
         let factor = 1.0 / g.sqrt(squares / n as f32 + epsilon);
         if inside(i) {
-            let mut out = [0.0; 4];
-            unroll!(j < 4, of 4, {
-                out[j] = g.fma((kept[i][j] - mean) * factor, scale[j], shift[j]);
-            });
-            g.store_f32x4(y.add(at(i)), out);
+            g.store_f32x4(y.add(at(i)), normed(g, kept[i], mean, factor, scale, shift));
             if column == 0 {
                 let row = first as usize + 2 * i;
                 g.store(moments.add(2 * row), mean);
@@ -162,11 +158,17 @@ unsafe fn scaled<G: Gpu>(
     y: *mut f32,
 ) {
     let (scale, shift) = (row::four(g, scale, n, at), row::four(g, shift, n, at));
+    row::set_four(g, y, n, at, normed(g, four, mean, factor, scale, shift));
+}
+
+/// Four numbers of a layer norm's row.
+#[inline(always)]
+fn normed<G: Gpu>(g: G, four: [f32; 4], mean: f32, factor: f32, scale: [f32; 4], shift: [f32; 4]) -> [f32; 4] {
     let mut out = [0.0; 4];
     unroll!(j < 4, of 4, {
         out[j] = g.fma((four[j] - mean) * factor, scale[j], shift[j]);
     });
-    row::set_four(g, y, n, at, out);
+    out
 }
 
 /// Gradients of [`layer_norm`] by `dy [rows, n]`: `dx [rows, n]`, and of scale and shift a part from each of [`PARTS`] blocks,

@@ -129,9 +129,8 @@ fn together<G: Gpu>(g: G, sum: bool, lanes: u32, mut all: f32) -> f32 {
     all
 }
 
-/// Codes of 1 bit of `x [n]`, and likewise [`quantise_2`], [`quantise_4`] and [`quantise_8`] of theirs,
-/// in groups of `group` numbers, a power of two from 32 to [`PIECE`], and the `scales [n / group]`; a warp
-/// has a piece.
+/// Codes of 1 bit, as [`quantise_2`], [`quantise_4`] and [`quantise_8`] make those of theirs, of `x [n]` in groups of `group`
+/// numbers, a power of two from 32 to [`PIECE`], and the `scales [n / group]`; a warp has a piece.
 ///
 /// For 8, 4 and 2 bits, `scale` = the largest magnitude / (2^(bits - 1) - 1), `code` = `x / scale` to the nearest integer, ties
 /// to even; where the scale is 0 the codes are 0. For 1 bit, `scale` = the mean magnitude, `code` = whether `x >= 0`.
@@ -160,10 +159,10 @@ pub unsafe fn quantise_8<G: Gpu>(g: G, n: u32, group: u32, x: *const f32, codes:
     pieces::<G, 8>(g, n, group, x, codes, scales);
 }
 
+/// Codes of `BITS` bits, see [`quantise_1`].
 #[inline(always)]
 unsafe fn pieces<G: Gpu, const BITS: u32>(g: G, n: u32, group: u32, x: *const f32, codes: *mut u32, scales: *mut f32) {
-    let bits = BITS;
-    let (piece, n, sum) = ((g.block()[0] * (THREADS / 32) + g.warp()) as usize * PIECE as usize, n as usize, bits == 1);
+    let (piece, n, sum) = ((g.block()[0] * (THREADS / 32) + g.warp()) as usize * PIECE as usize, n as usize, BITS == 1);
     if piece >= n {
         return;
     }
@@ -194,7 +193,7 @@ unsafe fn pieces<G: Gpu, const BITS: u32>(g: G, n: u32, group: u32, x: *const f3
         let at = first + step * STEP;
         // A group's last step knows its scale.
         if ((step + 1) * STEP) as u32 & (group - 1) == 0 {
-            of_group = scale(bits, group, together(g, sum, lanes, own[step]));
+            of_group = scale(BITS, group, together(g, sum, lanes, own[step]));
             if g.lane().is_multiple_of(lanes) && at < n {
                 g.store(scales.add((at as u32 / group) as usize), of_group);
             }
@@ -202,10 +201,10 @@ unsafe fn pieces<G: Gpu, const BITS: u32>(g: G, n: u32, group: u32, x: *const f3
         let mut four = [0; 4];
         let mut i = 0;
         while i < 4 {
-            four[i] = quantised(bits, of_group, numbers[step][i]);
+            four[i] = quantised(BITS, of_group, numbers[step][i]);
             i += 1;
         }
-        put(g, four, bits, at, n, codes);
+        put(g, four, BITS, at, n, codes);
     });
 }
 

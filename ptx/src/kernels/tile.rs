@@ -41,6 +41,21 @@ pub unsafe fn stage<G: Gpu, const W: usize, const SPREAD: bool>(
     }
 }
 
+/// [`stage`] of two matrices that are alike, one tile behind the other.
+#[inline(always)]
+pub unsafe fn stage_two<G: Gpu, const W: usize, const SPREAD: bool>(
+    g: G,
+    to: u32,
+    rows: u32,
+    [from, other]: [*const u16; 2],
+    first: u32,
+    len: u32,
+    width: u32,
+) {
+    stage::<G, W, SPREAD>(g, to, rows, from, first, len, width);
+    stage::<G, W, SPREAD>(g, to + rows * stride(W), rows, other, first, len, width);
+}
+
 /// Collective: `sums += left right^T`; `left` the warp's first of `16 M` rows, `right` a tile of `8 N` rows.
 #[inline(always)]
 pub unsafe fn rows_by_rows<G: Gpu, const W: usize, const M: usize, const N: usize>(

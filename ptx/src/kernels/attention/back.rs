@@ -5,7 +5,7 @@ use core::f32::consts::LOG2_E;
 use super::{BACK_ROWS, BIAS_KEYS, OTHERS, Pairs, bias_buffers, head, other_tiles, own_tiles};
 use crate::gpu::Gpu;
 use crate::kernels::row::set_four;
-use crate::kernels::tile::{registers_by_columns, rows_by_rows, stage, stride};
+use crate::kernels::tile::{registers_by_columns, rows_by_rows, stage_two, stride};
 
 /// The logarithm that shares are taken by, times [`LOG2_E`]: any finite number for a place that draws from nothing.
 #[inline(always)]
@@ -123,11 +123,10 @@ pub(super) unsafe fn of_queries<G: Gpu, const W: usize>(
     let pairs = Pairs::new(g, heads, len, causal, shared_bias, bias, batch);
     let first = block * BACK_ROWS;
     let mine = first + 16 * g.warp();
-    let (values, mut others) = (BIAS_KEYS * stride(W), own_tiles(W));
-    stage::<G, W, false>(g, 0, BACK_ROWS, q.add(start), first, len, width);
-    stage::<G, W, false>(g, own_tiles(W) / 2, BACK_ROWS, dout.add(start), first, len, width);
-    stage::<G, W, true>(g, others, BIAS_KEYS, k.add(start), 0, len, width);
-    stage::<G, W, true>(g, others + values, BIAS_KEYS, v.add(start), 0, len, width);
+    let (queries, keys) = ([q.add(start), dout.add(start)], [k.add(start), v.add(start)]);
+    let mut others = own_tiles(W);
+    stage_two::<G, W, false>(g, 0, BACK_ROWS, queries, first, len, width);
+    stage_two::<G, W, true>(g, others, BIAS_KEYS, keys, 0, len, width);
     g.end_copies();
     let [log, delta] = of_rows(g, logs.add(rows), delta.add(rows), mine, len);
     let mut sums = [[[0.0f32; 4]; W]; 1];
@@ -140,8 +139,7 @@ pub(super) unsafe fn of_queries<G: Gpu, const W: usize>(
         g.barrier();
         let next = 2 * own_tiles(W) + other_tiles(W) - others;
         if key + BIAS_KEYS < end {
-            stage::<G, W, true>(g, next, BIAS_KEYS, k.add(start), key + BIAS_KEYS, len, width);
-            stage::<G, W, true>(g, next + values, BIAS_KEYS, v.add(start), key + BIAS_KEYS, len, width);
+            stage_two::<G, W, true>(g, next, BIAS_KEYS, keys, key + BIAS_KEYS, len, width);
         }
         g.end_copies();
         let slopes = slopes::<G, W>(g, 0, others, &mut scores, log, delta);
@@ -194,10 +192,9 @@ pub(super) unsafe fn of_keys<G: Gpu, const W: usize>(
     let (slopes_of, numbers) = (BIAS_KEYS * stride(W), 2 * BIAS_KEYS * stride(W));
     let mut others = own_tiles(W);
     let mut query = if pairs.causal { first } else { 0 };
-    stage::<G, W, false>(g, 0, BACK_ROWS, k.add(start), first, len, width);
-    stage::<G, W, false>(g, own_tiles(W) / 2, BACK_ROWS, v.add(start), first, len, width);
-    stage::<G, W, false>(g, others, BIAS_KEYS, q.add(start), query, len, width);
-    stage::<G, W, false>(g, others + slopes_of, BIAS_KEYS, dout.add(start), query, len, width);
+    let (keys, queries) = ([k.add(start), v.add(start)], [q.add(start), dout.add(start)]);
+    stage_two::<G, W, false>(g, 0, BACK_ROWS, keys, first, len, width);
+    stage_two::<G, W, false>(g, others, BIAS_KEYS, queries, query, len, width);
     g.end_copies();
     set_numbers(g, others + numbers, logs.add(rows), delta.add(rows), query, len);
     let (mut dks, mut dvs) = ([[[0.0f32; 4]; W]; 1], [[[0.0f32; 4]; W]; 1]);
@@ -208,8 +205,7 @@ pub(super) unsafe fn of_keys<G: Gpu, const W: usize>(
         query += BIAS_KEYS;
         let next = 2 * own_tiles(W) + other_tiles(W) - others;
         if query < len {
-            stage::<G, W, false>(g, next, BIAS_KEYS, q.add(start), query, len, width);
-            stage::<G, W, false>(g, next + slopes_of, BIAS_KEYS, dout.add(start), query, len, width);
+            stage_two::<G, W, false>(g, next, BIAS_KEYS, queries, query, len, width);
         }
         g.end_copies();
         set_numbers(g, next + numbers, logs.add(rows), delta.add(rows), query, len);
@@ -259,11 +255,8 @@ pub(super) unsafe fn of_bias<G: Gpu, const W: usize>(
     // All four tiles of a batch.
     let tiles = |batch: u32, to: u32| {
         let start = head(heads, of_head, len, batch) * width as usize;
-        let others = to + own_tiles(W);
-        stage::<G, W, false>(g, to, BACK_ROWS, q.add(start), first, len, width);
-        stage::<G, W, false>(g, to + own_tiles(W) / 2, BACK_ROWS, dout.add(start), first, len, width);
-        stage::<G, W, true>(g, others, BIAS_KEYS, k.add(start), key, len, width);
-        stage::<G, W, true>(g, others + BIAS_KEYS * stride(W), BIAS_KEYS, v.add(start), key, len, width);
+        stage_two::<G, W, false>(g, to, BACK_ROWS, [q.add(start), dout.add(start)], first, len, width);
+        stage_two::<G, W, true>(g, to + own_tiles(W), BIAS_KEYS, [k.add(start), v.add(start)], key, len, width);
     };
     // A block whose pairs are all out has zeros to write.
     let mut batch = if pairs.causal && key >= first + BACK_ROWS { batches } else { 0 };
