@@ -1,5 +1,6 @@
 //! The host's end of the link, without clock or stream: the time is passed in, frames come out.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use codec_core::varint;
@@ -155,6 +156,8 @@ pub struct Sender<'a> {
     task: usize,
     stage: Stage,
     terms: Terms,
+    /// Numbers of the sessions before, the last [`USED`].
+    used: VecDeque<u16>,
     flight: Flight,
     clock: Clock,
     /// When silence is long enough to ask again.
@@ -176,6 +179,8 @@ pub struct Sender<'a> {
 /// Questions without news after which an answer that knows less than one before does so because the device was
 /// restarted, not because it is late.
 const IN_VAIN: u32 = 4;
+/// Sessions from which something can still be on its way.
+const USED: usize = 64;
 /// Time that a device may take to act before it is asked again.
 const ACT: Duration = Duration::from_secs(2);
 
@@ -191,6 +196,7 @@ impl<'a> Sender<'a> {
             task: 0,
             stage: Stage::Done,
             terms: Terms { session: 0, frame: usize::from(frame), window: 1 },
+            used: VecDeque::with_capacity(USED),
             flight: Flight::new(0, 1, 1),
             clock: Clock::default(),
             deadline: Duration::ZERO,
@@ -550,6 +556,15 @@ impl<'a> Sender<'a> {
         if !(1..=33).contains(&window) {
             return wrong("window", window.into(), 33);
         }
+        // A number has 16 bits, and a device that was restarted can come upon one that it has given before. What is late
+        // from that session would count in this one, and its chunks belong elsewhere.
+        if self.used.contains(&session) {
+            return self.restart();
+        }
+        if self.used.len() == USED {
+            self.used.pop_front();
+        }
+        self.used.push_back(session);
         let window = u32::from(window.min(self.settings.window));
         self.terms = Terms { session, frame: usize::from(frame.min(self.settings.frame)), window };
         self.begin();

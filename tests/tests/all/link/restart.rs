@@ -8,7 +8,7 @@ use tests::data::noise;
 use tests::link::{Recorder, state};
 use update_core::link::Link;
 use update_core::link::frame::{Frames, seal};
-use update_core::link::message::{Kind, Part, Reply, Request};
+use update_core::link::message::{Kind, PROTOCOL, Part, Reply, Request};
 
 use super::{MANIFEST, ask, open};
 
@@ -238,4 +238,32 @@ fn a_late_word_of_no_session_is_no_restart() {
     assert!(!told(&mut ends, Kind::Data) && !told(&mut ends, Kind::DataAsk) && !told(&mut ends, Kind::Install));
     assert_eq!(ends.target.counts[3], 0);
     assert!(told(&mut ends, Kind::Reboot));
+}
+
+/// Numbers have 16 bits: a restarted device can give another greeting a number of before. What is late from that
+/// session would count, and its chunks belong elsewhere.
+#[test]
+fn a_number_that_an_earlier_session_had_is_not_used() {
+    let payload = noise(400, 1);
+    let update = Update { manifest: &MANIFEST, payload: &payload };
+    let tasks = [Task::Store(update), Task::Install];
+    let mut ends = Ends::new(&tasks, Recorder::expecting(update));
+    let tell = |ends: &mut Ends<'_>, reply| {
+        let mut buffer = [0; 64];
+        ends.sender.receive(ends.now, seal(&reply, &[], &mut buffer).expect("room enough")).unwrap();
+        ends.host()
+    };
+    let welcome = |said: &[Vec<u8>], session| {
+        let [hello] = said else { panic!("more than a greeting: {said:?}") };
+        let Request::Hello { nonce } = request(hello) else { panic!("{:?}", request(hello)) };
+        Reply::Welcome { nonce, session, protocol: PROTOCOL, frame: N as u16, window: 4 }
+    };
+    let said = ends.host();
+    let said = tell(&mut ends, welcome(&said, 7));
+    assert!(matches!(request(&said[0]), Request::Offer { session: 7, .. }));
+    let first = tell(&mut ends, Reply::NoSession { session: 7, kind: Kind::Offer });
+    let again = tell(&mut ends, welcome(&first, 7));
+    assert!(is_hello(&again[0]) && again != first);
+    let said = tell(&mut ends, welcome(&again, 8));
+    assert!(matches!(request(&said[0]), Request::Offer { session: 8, .. }));
 }
