@@ -299,8 +299,8 @@ unsafe fn update(
     // SAFETY: a head that was opened.
     let profile = unsafe { profile(head) };
     let own = (head.addr(), head.addr() + gmcf_decoder_size(profile));
-    let ranges = [range(input, input_len)?, range(output, output_len)?];
-    if overlap(ranges[0], ranges[1]) || ranges.iter().any(|&range| overlap(own, range)) {
+    let (from, to) = (range(input, input_len)?, range(output, output_len)?);
+    if overlap(from, to) || overlap(own, from) || overlap(own, to) {
         return Err(GMCF_ERROR_OVERLAP);
     }
     let input: &[u8] = match input_len {
@@ -419,6 +419,6 @@ pub unsafe extern "C" fn gmcf_decoder_error(decoder: *const gmcf_decoder, error:
         Err(status) => return status,
     };
     // SAFETY: a head that was opened; `error` is not NULL, then a gmcf_error, as the caller promised.
-    unsafe { error.write_unaligned((*head).error.as_ref().map_or(gmcf_error::NONE, gmcf_error::new)) };
+    unsafe { error.write_unaligned((*head).error.as_ref().map_or_else(gmcf_error::none, gmcf_error::new)) };
     GMCF_DONE
 }

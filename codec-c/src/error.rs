@@ -161,7 +161,10 @@ pub(crate) fn code(error: &Error) -> gmcf_status {
 
 impl gmcf_error {
     /// No error.
-    pub(crate) const NONE: Self = Self { code: 0, index: 0, found: 0, limit: 0, field: [0; GMCF_FIELD_BYTES] };
+    #[inline]
+    pub(crate) fn none() -> Self {
+        Self { code: 0, index: 0, found: 0, limit: 0, field: field("") }
+    }
 
     /// The same as C sees it.
     pub(crate) fn new(error: &Error) -> Self {
@@ -170,8 +173,9 @@ impl gmcf_error {
                 (field, 0, have, need)
             }
             Error::BadMagic { found, seen } => {
-                let bytes = found.iter().take(seen.into());
-                ("", seen.into(), bytes.fold(0, |value, &byte| value << 8 | u64::from(byte)), 0)
+                // Of `found`, the first `seen` bytes.
+                let bytes = u32::from_be_bytes(found).checked_shr(32u32.saturating_sub(8 * u32::from(seen)));
+                ("", seen.into(), bytes.unwrap_or(0).into(), 0)
             }
             Error::UnknownVersion { found } => ("", 0, found.into(), 0),
             Error::Unknown { field, found } => (field, 0, found, 0),

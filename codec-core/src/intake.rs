@@ -67,13 +67,13 @@ impl Intake {
     /// Moves input into the coder's buffer; says whether the next `piece` bytes, or all that is left, are there.
     #[inline]
     pub fn fill<const N: usize>(&mut self, coder: &mut RangeDecoder<N>, input: &mut &[u8], piece: usize) -> bool {
-        if coder.buffered() >= piece {
-            return true;
-        }
+        coder.buffered() >= piece || self.left() == 0 || self.refill(coder, input, piece)
+    }
+
+    /// Not inlined: one piece in many comes here.
+    #[inline(never)]
+    fn refill<const N: usize>(&mut self, coder: &mut RangeDecoder<N>, input: &mut &[u8], piece: usize) -> bool {
         let left = self.left();
-        if left == 0 {
-            return true;
-        }
         let n = coder.push(&input[..input.len().min(left as usize)]);
         self.take(input, n);
         n as u32 == left || coder.buffered() >= piece

@@ -502,7 +502,7 @@ pub unsafe extern "C" fn gmcf_updater_error(updater: *mut gmcf_updater, error: *
     // SAFETY: as the caller promised; `error` is not NULL.
     unsafe {
         run(updater, |session| {
-            error.write_unaligned(session.error.as_ref().map_or(gmcf_error::NONE, gmcf_error::of_update));
+            error.write_unaligned(session.error.as_ref().map_or_else(gmcf_error::none, gmcf_error::of_update));
             Ok(())
         })
     }
