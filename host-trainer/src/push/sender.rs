@@ -144,6 +144,8 @@ impl Stage {
 #[derive(Clone, Copy, Debug)]
 struct Terms {
     session: u16,
+    /// As the pieces carry it.
+    nonce: u8,
     frame: usize,
     window: u32,
 }
@@ -195,7 +197,7 @@ impl<'a> Sender<'a> {
             tasks,
             task: 0,
             stage: Stage::Done,
-            terms: Terms { session: 0, frame: usize::from(frame), window: 1 },
+            terms: Terms { session: 0, nonce: 0, frame: usize::from(frame), window: 1 },
             used: VecDeque::with_capacity(USED),
             flight: Flight::new(0, 1, 1),
             clock: Clock::default(),
@@ -358,8 +360,10 @@ impl<'a> Sender<'a> {
         self.nonces = self.nonces.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.nonces ^ (self.nonces >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // The pieces carry the lowest bits, which are other ones for 128 sessions: what is added above is odd.
+        let nonce = (mixed >> 32) as u32 & !0x7f | u32::from(Part::nonce(self.nonces as u32));
         self.traffic.sessions += 1;
-        self.enter(Stage::Hello { nonce: (mixed >> 32) as u32 }, 1);
+        self.enter(Stage::Hello { nonce }, 1);
     }
 
     fn restart(&mut self) -> Result<(), PushError> {
@@ -412,9 +416,10 @@ impl<'a> Sender<'a> {
     /// Writes the frame of item `number` to `out`; its length.
     fn write(&mut self, number: u32, ask: bool) -> Result<usize, PushError> {
         let session = self.terms.session;
+        let nonce = self.terms.nonce;
         let piece_of = |bytes: &'a [u8], piece: usize| {
             let at = number as usize * piece;
-            (Part { at: (at / 4) as u8, ask }, &bytes[at..bytes.len().min(at + piece)])
+            (Part { at: (at / 4) as u8, ask, nonce }, &bytes[at..bytes.len().min(at + piece)])
         };
         let (request, tail): (Request, &[u8]) = match (self.stage, self.tasks.get(self.task)) {
             (Stage::Hello { nonce }, _) => (Request::Hello { nonce }, &[]),
@@ -451,7 +456,7 @@ impl<'a> Sender<'a> {
             return match self.stage {
                 Stage::Hello { nonce: ours } if ours == nonce => {
                     self.hear(now, |_| true);
-                    self.welcome(session, protocol, frame, window)
+                    self.welcome(nonce, session, protocol, frame, window)
                 }
                 _ => Ok(()),
             };
@@ -545,7 +550,7 @@ impl<'a> Sender<'a> {
         !forgot
     }
 
-    fn welcome(&mut self, session: u16, protocol: u8, frame: u16, window: u8) -> Result<(), PushError> {
+    fn welcome(&mut self, nonce: u32, session: u16, protocol: u8, frame: u16, window: u8) -> Result<(), PushError> {
         let wrong = |field, found, limit| Err(PushError::Protocol { field, found, limit });
         if protocol != PROTOCOL {
             return wrong("protocol", protocol.into(), PROTOCOL.into());
@@ -566,7 +571,8 @@ impl<'a> Sender<'a> {
         }
         self.used.push_back(session);
         let window = u32::from(window.min(self.settings.window));
-        self.terms = Terms { session, frame: usize::from(frame.min(self.settings.frame)), window };
+        self.terms =
+            Terms { session, nonce: Part::nonce(nonce), frame: usize::from(frame.min(self.settings.frame)), window };
         self.begin();
         Ok(())
     }

@@ -42,10 +42,10 @@ fn any_bytes(bytes: &[u8]) {
 /// it has.
 fn any_requests(bytes: &[u8]) {
     let (mut link, mut target) = (Link::<64, 4>::new(1), Recorder::new());
-    let mut sessions = [0u16; 2];
+    let mut sessions = [(0u16, 0); 2];
     for &[kind, a, b, len] in bytes.as_chunks().0 {
-        let session = sessions[usize::from(kind >> 7)];
-        let part = Part { at: a, ask: kind & 0x40 != 0 };
+        let (session, nonce) = sessions[usize::from(kind >> 7)];
+        let part = Part { at: a, ask: kind & 0x40 != 0, nonce };
         let number = u32::from(a) << (b & 31);
         let request = match kind & 15 {
             0 => Request::Hello { nonce: a.into() },
@@ -60,7 +60,7 @@ fn any_requests(bytes: &[u8]) {
             // The whole manifest, in pieces of 44 bytes.
             _ => {
                 for at in [0, 11, 22] {
-                    let part = Part { at, ask: true };
+                    let part = Part { at, ask: true, nonce };
                     let request = Request::Offer { session, chunk: u16::from(b & 31), part };
                     ask(&mut link, &mut target, request, &[a; 44]);
                 }
@@ -68,8 +68,8 @@ fn any_requests(bytes: &[u8]) {
             }
         };
         let tail = vec![a ^ b; if request.has_tail() { usize::from(len & 63) } else { 0 }];
-        if let Some(Reply::Welcome { session, .. }) = ask(&mut link, &mut target, request, &tail) {
-            sessions = [session, sessions[0]];
+        if let Some(Reply::Welcome { session, nonce, .. }) = ask(&mut link, &mut target, request, &tail) {
+            sessions = [(session, Part::nonce(nonce)), sessions[0]];
         }
     }
 }

@@ -213,6 +213,12 @@ impl<const N: usize, const W: usize> Device<N, W> {
     fn perform(&mut self, request: &Request, tail: &[u8], target: &mut impl Target) -> Result<Option<Reply>, Error> {
         match *request {
             Request::Hello { .. } | Request::Query { .. } => Ok(None),
+            // Of an earlier session that had the same number.
+            Request::Offer { part, .. } | Request::Rotate { part, .. }
+                if part.nonce != Part::nonce(self.open.nonce) =>
+            {
+                Ok(None)
+            }
             Request::Offer { session, chunk, part } => {
                 let mut completed = false;
                 if self.session.transfer.is_none() && self.collect(Kind::Offer, MANIFEST_LEN, part, tail) {

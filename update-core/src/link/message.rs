@@ -20,19 +20,20 @@ pub const PROTOCOL: u8 = 1;
 /// |---|---|---|---|---|
 /// | 0 | `Hello` | nonce (4, fixed) | - | `Welcome` |
 /// | 1 | `Query` | session (2, fixed), token (1) | - | `Info` |
-/// | 2 | `Offer` | session (2, fixed), chunk (1 to 3), at (1), ask (1) | a piece of the manifest | `Have`, `Accepted` |
+/// | 2 | `Offer` | session (2, fixed), chunk (1 to 3), at (1), ask and nonce (1) | a piece of the manifest | `Have`, `Accepted` |
 /// | 3 | `Data` | session (2, fixed), number (1 to 5) | a chunk of the payload | not |
 /// | 4 | `DataAsk` | as `Data` | as `Data` | `Ack` |
 /// | 5 | `Install` | session (2, fixed) | - | `Done` |
 /// | 6 | `Confirm` | session (2, fixed) | - | `Done` |
-/// | 7 | `Rotate` | session (2, fixed), len (1 to 2), at (1), ask (1) | a piece of the statement | `Have`, `Done` |
+/// | 7 | `Rotate` | session (2, fixed), len (1 to 2), at (1), ask and nonce (1) | a piece of the statement | `Have`, `Done` |
 /// | 8 | `Reboot` | session (2, fixed) | - | `Done` |
 ///
 /// Whatever is to be answered can be answered with `Refused`, and with `NoSession`. Tail bytes where there is to be no
 /// tail make a message that is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
-    /// Asks for a session. The nonce is the host's choice, never the same twice as far as it can.
+    /// Asks for a session. The nonce is the host's choice, never the same twice as far as it can; its lowest 7 bits
+    /// differ from those of the greetings shortly before.
     Hello {
         /// Comes back in the answer.
         #[serde(with = "le")]
@@ -103,13 +104,37 @@ pub enum Request {
     },
 }
 
-/// Where a piece of a manifest or a statement stands.
+/// Where a piece of a manifest or a statement stands. Two bytes: `at`; and `ask` in the lowest bit, `nonce` above it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "(u8, u8)", into = "(u8, u8)")]
 pub struct Part {
     /// First byte of the piece, in words of 4 bytes. Every piece but the last is whole words.
     pub at: u8,
     /// Whether an answer is wanted even when the piece completes nothing.
     pub ask: bool,
+    /// [`Part::nonce`] of the greeting for which the session was given its number, 0 to 127. Numbers of sessions can
+    /// come again when a device was restarted; a piece with another nonce than the session's does nothing.
+    pub nonce: u8,
+}
+
+impl Part {
+    /// The lowest 7 bits of the nonce of a `Hello`: a host counts its greetings in them.
+    #[must_use]
+    pub const fn nonce(nonce: u32) -> u8 {
+        (nonce & 0x7f) as u8
+    }
+}
+
+impl From<(u8, u8)> for Part {
+    fn from((at, rest): (u8, u8)) -> Self {
+        Self { at, ask: rest & 1 != 0, nonce: rest >> 1 }
+    }
+}
+
+impl From<Part> for (u8, u8) {
+    fn from(part: Part) -> Self {
+        (part.at, part.nonce << 1 | u8::from(part.ask))
+    }
 }
 
 /// Kinds of requests, by the numbers of [`Request`]; how `Done` and `Refused` name what they answer.

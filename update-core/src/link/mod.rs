@@ -31,6 +31,8 @@
 //! of itself do; a late `Hello` gets a number that nobody uses. Where they do not differ, a device that was restarted
 //! takes a session for a new one that its host goes on with: it answers a chunk without an offer with `NoSession`, and a
 //! host believes that only of what it asks for now; a host that is told of something new, but not of all that had arrived, starts another session.
+//! A number that a host has had before is not used by it again, and the pieces of manifests and statements carry 7 bits of
+//! the nonce: what is late from a session by the same number starts no transfer, so no chunk lands where another belongs.
 //!
 //! In a session everything is done at most once, and asked again it is answered again: install, confirm, rotate,
 //! reboot, each chunk of the payload. After a refusal only `Query` is answered with anything else than that refusal.

@@ -12,7 +12,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 const SESSION: u16 = 0xbeef;
-const PART: Part = Part { at: 9, ask: true };
+const PART: Part = Part { at: 9, ask: true, nonce: 0 };
 const INFO: Info = Info { product: 7, version: 0x0102, state: 3, profile: 1, image: *b"imag", received: 1000 };
 
 #[test]
@@ -22,7 +22,7 @@ fn requests_are_these_bytes() {
         (Request::Hello { nonce: 0x1234_5678 }, "0078563412"),
         (Request::Query { session, token: 8 }, "01efbe08"),
         (Request::Offer { session, chunk: 41, part: PART }, "02efbe290901"),
-        (Request::Offer { session, chunk: 240, part: Part { at: 0, ask: false } }, "02efbef0010000"),
+        (Request::Offer { session, chunk: 240, part: Part { at: 0, ask: false, nonce: 0x7f } }, "02efbef00100fe"),
         (Request::Data { session, number: 127 }, "03efbe7f"),
         (Request::DataAsk { session, number: 128 }, "04efbe8001"),
         (Request::Install { session }, "05efbe"),

@@ -7,7 +7,7 @@ use update_core::Error;
 use update_core::link::Link;
 use update_core::link::message::{Kind, Part, Refusal, Reply, Request};
 
-use super::{MANIFEST, ask, feed, frame, open};
+use super::{MANIFEST, NONCE, ask, feed, frame, open};
 
 /// Bytes of a chunk.
 const CHUNK: usize = 20;
@@ -21,11 +21,11 @@ fn script(session: u16) -> Vec<Vec<u8>> {
     let mut frames = vec![frame(Request::Query { session, token: 8 }, &[])];
     let ask = true;
     for (at, piece) in MANIFEST[..100].chunks(16).enumerate() {
-        let part = Part { at: 4 * at as u8, ask };
+        let part = Part { at: 4 * at as u8, ask, nonce: NONCE };
         frames.push(frame(Request::Rotate { session, len: 100, part }, piece));
     }
     for (at, piece) in MANIFEST.chunks(16).enumerate() {
-        let part = Part { at: 4 * at as u8, ask };
+        let part = Part { at: 4 * at as u8, ask, nonce: NONCE };
         frames.push(frame(Request::Offer { session, chunk: CHUNK as u16, part }, piece));
     }
     for (number, chunk) in (0..).zip(payload().chunks(CHUNK)) {
@@ -42,7 +42,7 @@ fn expecting() -> Recorder {
 #[test]
 fn everything_is_done_once_and_answered_again() {
     let (mut link, mut target) = (Link::<64, 4>::new(1), expecting());
-    let session = open(&mut link, &mut target, 5);
+    let session = open(&mut link, &mut target, NONCE.into());
     let script = script(session);
     let first: Vec<_> = script.iter().map(|frame| feed(&mut link, &mut target, frame)).collect();
     assert!(first.iter().all(|replies| replies.len() == 1));
@@ -64,7 +64,7 @@ fn everything_is_done_once_and_answered_again() {
 #[test]
 fn nothing_from_before_a_restart_counts_whatever_the_seed() {
     let (mut link, mut target) = (Link::<64, 4>::new(0), expecting());
-    let session = open(&mut link, &mut target, 5);
+    let session = open(&mut link, &mut target, NONCE.into());
     let mut late: Vec<Vec<u8>> = vec![frame(Request::Hello { nonce: 5 }, &[])];
     late.extend(script(session));
     late.push(frame(Request::Reboot { session }, &[]));
@@ -87,7 +87,7 @@ fn a_late_greeting_does_not_disturb_the_session() {
     let (mut link, mut target) = (Link::<64, 4>::new(3), expecting());
     let old = open(&mut link, &mut target, 1);
     ask(&mut link, &mut target, Request::Query { session: old, token: 0 }, &[]);
-    let session = open(&mut link, &mut target, 2);
+    let session = open(&mut link, &mut target, NONCE.into());
     let script = script(session);
     let late = frame(Request::Hello { nonce: 1 }, &[]);
     let late_install = frame(Request::Install { session: old }, &[]);
@@ -113,7 +113,7 @@ fn a_refusal_ends_the_session_and_is_said_again() {
         (Kind::Install, Error::DigestMismatch { field: "image" }),
     ] {
         let (mut link, mut target) = (Link::<64, 4>::new(1), expecting());
-        let session = open(&mut link, &mut target, 5);
+        let session = open(&mut link, &mut target, NONCE.into());
         let script = script(session);
         let from = script.iter().position(|frame| is_kind(frame, kind)).unwrap();
         for frame in &script[..from] {
@@ -132,7 +132,7 @@ fn a_refusal_ends_the_session_and_is_said_again() {
             Some(Reply::Info { .. })
         ));
         // A new session goes on where the last one stopped.
-        let session = open(&mut link, &mut target, 6);
+        let session = open(&mut link, &mut target, 0x80 | u32::from(NONCE));
         let stored = target.stored.len();
         for frame in self::script_from(session, stored) {
             feed(&mut link, &mut target, &frame);
@@ -162,7 +162,7 @@ fn script_from(session: u16, start: usize) -> Vec<Vec<u8>> {
 #[test]
 fn chunks_inside_the_window_are_kept_and_others_are_not() {
     let (mut link, mut target) = (Link::<64, 3>::new(1), expecting());
-    let session = open(&mut link, &mut target, 5);
+    let session = open(&mut link, &mut target, NONCE.into());
     for frame in script(session).iter().filter(|frame| is_kind(frame, Kind::Offer)) {
         feed(&mut link, &mut target, frame);
     }
@@ -189,10 +189,10 @@ fn chunks_inside_the_window_are_kept_and_others_are_not() {
 fn a_chunk_size_that_does_not_fit_is_refused() {
     for chunk in [0, 28, u16::MAX] {
         let (mut link, mut target) = (Link::<32, 1>::new(1), Recorder::new());
-        let session = open(&mut link, &mut target, 5);
+        let session = open(&mut link, &mut target, NONCE.into());
         let mut last = None;
         for (at, piece) in MANIFEST.chunks(16).enumerate() {
-            let part = Part { at: 4 * at as u8, ask: true };
+            let part = Part { at: 4 * at as u8, ask: true, nonce: NONCE };
             last = ask(&mut link, &mut target, Request::Offer { session, chunk, part }, piece);
         }
         let refusal = Refusal { kind: Kind::Offer, code: 8, values: (chunk.into(), 22) };
@@ -210,7 +210,7 @@ proptest! {
         seed: u32,
     ) {
         let (mut link, mut target) = (Link::<64, 4>::new(seed), expecting());
-        let session = open(&mut link, &mut target, 5);
+        let session = open(&mut link, &mut target, NONCE.into());
         let script = script(session);
         // All but the install: the host sends that when all the rest has been answered.
         let (install, rest) = script.split_last().unwrap();

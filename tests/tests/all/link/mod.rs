@@ -30,6 +30,9 @@ const MANIFEST: [u8; MANIFEST_LEN] = {
     manifest
 };
 
+/// Of the sessions, and in the pieces that belong to them.
+const NONCE: u8 = 5;
+
 /// `request` and `tail` as a frame.
 fn frame(request: Request, tail: &[u8]) -> Vec<u8> {
     seal(&request, tail, &mut [0; MAX_FRAME]).expect("room enough").to_vec()

@@ -10,7 +10,7 @@ use update_core::link::Link;
 use update_core::link::frame::{Frames, seal};
 use update_core::link::message::{Kind, PROTOCOL, Part, Reply, Request};
 
-use super::{MANIFEST, ask, open};
+use super::{MANIFEST, NONCE, ask, open};
 
 /// Bytes of the longest frame.
 const N: usize = 51;
@@ -104,22 +104,22 @@ fn what_has_been_received_meanwhile_makes_another_number() {
     let payload = noise(400, 1);
     let update = Update { manifest: &MANIFEST, payload: &payload };
     let (mut link, mut target) = (Link::<N, W>::new(0), receiving(update, 82));
-    let session = open(&mut link, &mut target, 5);
+    let session = open(&mut link, &mut target, NONCE.into());
     link = Link::new(0);
-    assert_eq!(open(&mut link, &mut target, 5), session);
+    assert_eq!(open(&mut link, &mut target, NONCE.into()), session);
     let chunk = &payload[82..123];
     assert_eq!(ask(&mut link, &mut target, Request::Data { session, number: 0 }, chunk), None);
     let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, chunk);
     assert_eq!((answer, target.stored.len()), (Some(Reply::NoSession { session, kind: Kind::DataAsk }), 82));
 
     for (at, piece) in (0..).step_by(9).zip(MANIFEST.chunks(36)) {
-        let part = Part { at, ask: false };
+        let part = Part { at, ask: false, nonce: NONCE };
         ask(&mut link, &mut target, Request::Offer { session, chunk: 41, part }, piece);
     }
     let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, chunk);
     assert_eq!((answer, target.stored.len()), (Some(Reply::Ack { session, next: 1, kept: 0 }), 123));
     link = Link::new(0);
-    assert_ne!(open(&mut link, &mut target, 5), session);
+    assert_ne!(open(&mut link, &mut target, NONCE.into()), session);
 }
 
 #[test]
@@ -133,8 +133,7 @@ fn pieces_that_the_device_has_lost_are_sent_again() {
     // The third one is lost, and sent again.
     [0, 1, 3].iter().for_each(|&i| ends.deliver(&pieces[i]));
     let again = ends.host();
-    let part = Part { at: 18, ask: true };
-    assert!(matches!(request(&again[0]), Request::Offer { part: found, .. } if found == part));
+    assert!(matches!(request(&again[0]), Request::Offer { part: Part { at: 18, ask: true, .. }, .. }));
     ends.restart();
     // The host learns that this piece is there; of the others the device knows nothing any more.
     ends.deliver(&again[0]);
@@ -266,4 +265,23 @@ fn a_number_that_an_earlier_session_had_is_not_used() {
     assert!(is_hello(&again[0]) && again != first);
     let said = tell(&mut ends, welcome(&again, 8));
     assert!(matches!(request(&said[0]), Request::Offer { session: 8, .. }));
+}
+
+/// A number comes again, and all of the session before that had it comes late: it starts no transfer.
+#[test]
+fn pieces_of_another_session_by_the_same_number_do_nothing() {
+    let payload = noise(400, 1);
+    let update = Update { manifest: &MANIFEST, payload: &payload };
+    let (mut link, mut target) = (Link::<N, W>::new(0), Recorder::expecting(update));
+    let session = open(&mut link, &mut target, NONCE.into());
+    for (nonce, begun) in [(NONCE + 1, false), (NONCE, true)] {
+        for (at, piece) in (0..).step_by(9).zip(MANIFEST.chunks(36)) {
+            let part = Part { at, ask: true, nonce };
+            let answer = ask(&mut link, &mut target, Request::Offer { session, chunk: 41, part }, piece);
+            assert_eq!(answer.is_some(), begun);
+        }
+        let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, &payload[..41]);
+        assert_eq!(answer == Some(Reply::Ack { session, next: 1, kept: 0 }), begun, "{answer:?}");
+        assert_eq!(target.stored.len(), if begun { 41 } else { 0 });
+    }
 }
