@@ -160,7 +160,7 @@ pub(crate) fn code(error: &Error) -> gmcf_status {
 }
 
 impl gmcf_error {
-    /// No error.
+    /// No error. Not a constant: that would lie in the flash, 48 bytes of zeros.
     #[inline]
     pub(crate) fn none() -> Self {
         Self { code: 0, index: 0, found: 0, limit: 0, field: field("") }

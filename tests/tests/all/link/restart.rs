@@ -52,6 +52,12 @@ impl<'a> Ends<'a> {
         self.sender.receive(self.now, step.reply).unwrap();
     }
 
+    /// The host hears `reply`.
+    fn hear(&mut self, reply: Reply) {
+        let mut buffer = [0; 64];
+        self.sender.receive(self.now, seal(&reply, &[], &mut buffer).expect("room enough")).unwrap();
+    }
+
     /// Welcomes the host; the pieces of what it has to say then.
     fn begin(&mut self) -> Vec<Vec<u8>> {
         let [hello] = &self.host()[..] else { panic!("more than a greeting") };
@@ -99,6 +105,16 @@ fn receiving(update: Update<'_>, received: usize) -> Recorder {
     target
 }
 
+/// Offers an update in chunks of 41 bytes; the answer to each piece of its manifest.
+fn offer(link: &mut Link<N, W>, target: &mut Recorder, session: u16, nonce: u8) -> Vec<Option<Reply>> {
+    let pieces = (0..).step_by(9).zip(MANIFEST.chunks(36));
+    let offered = pieces.map(|(at, piece)| {
+        let part = Part { at, ask: true, nonce };
+        ask(link, target, Request::Offer { session, chunk: 41, part }, piece)
+    });
+    offered.collect()
+}
+
 #[test]
 fn what_has_been_received_meanwhile_makes_another_number() {
     let payload = noise(400, 1);
@@ -112,10 +128,7 @@ fn what_has_been_received_meanwhile_makes_another_number() {
     let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, chunk);
     assert_eq!((answer, target.stored.len()), (Some(Reply::NoSession { session, kind: Kind::DataAsk }), 82));
 
-    for (at, piece) in (0..).step_by(9).zip(MANIFEST.chunks(36)) {
-        let part = Part { at, ask: false, nonce: NONCE };
-        ask(&mut link, &mut target, Request::Offer { session, chunk: 41, part }, piece);
-    }
+    offer(&mut link, &mut target, session, NONCE);
     let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, chunk);
     assert_eq!((answer, target.stored.len()), (Some(Reply::Ack { session, next: 1, kept: 0 }), 123));
     link = Link::new(0);
@@ -228,9 +241,7 @@ fn a_late_word_of_no_session_is_no_restart() {
     let [asked] = &said[..] else { panic!("more than one request: {said:?}") };
     let Request::Reboot { session } = request(asked) else { panic!("{:?}", request(asked)) };
     let told = |ends: &mut Ends<'_>, kind| {
-        let reply = Reply::NoSession { session, kind };
-        let mut buffer = [0; 64];
-        ends.sender.receive(ends.now, seal(&reply, &[], &mut buffer).expect("room enough")).unwrap();
+        ends.hear(Reply::NoSession { session, kind });
         ends.sender.poll(ends.now).unwrap();
         ends.sender.is_done()
     };
@@ -248,8 +259,7 @@ fn a_number_that_an_earlier_session_had_is_not_used() {
     let tasks = [Task::Store(update), Task::Install];
     let mut ends = Ends::new(&tasks, Recorder::expecting(update));
     let tell = |ends: &mut Ends<'_>, reply| {
-        let mut buffer = [0; 64];
-        ends.sender.receive(ends.now, seal(&reply, &[], &mut buffer).expect("room enough")).unwrap();
+        ends.hear(reply);
         ends.host()
     };
     let welcome = |said: &[Vec<u8>], session| {
@@ -275,11 +285,8 @@ fn pieces_of_another_session_by_the_same_number_do_nothing() {
     let (mut link, mut target) = (Link::<N, W>::new(0), Recorder::expecting(update));
     let session = open(&mut link, &mut target, NONCE.into());
     for (nonce, begun) in [(NONCE + 1, false), (NONCE, true)] {
-        for (at, piece) in (0..).step_by(9).zip(MANIFEST.chunks(36)) {
-            let part = Part { at, ask: true, nonce };
-            let answer = ask(&mut link, &mut target, Request::Offer { session, chunk: 41, part }, piece);
-            assert_eq!(answer.is_some(), begun);
-        }
+        let answers = offer(&mut link, &mut target, session, nonce);
+        assert!(answers.iter().all(|answer| answer.is_some() == begun), "{answers:?}");
         let answer = ask(&mut link, &mut target, Request::DataAsk { session, number: 0 }, &payload[..41]);
         assert_eq!(answer == Some(Reply::Ack { session, next: 1, kept: 0 }), begun, "{answer:?}");
         assert_eq!(target.stored.len(), if begun { 41 } else { 0 });
